@@ -1,0 +1,149 @@
+/**
+ * What the gateway may ask of the actors. Everything below is scoped by the principal: another owner's task looks exactly
+ * like one that does not exist.
+ */
+import { Context, type Effect, type Stream } from "effect"
+import type { BerthError } from "../core/errors.ts"
+import type { WorkerInfo } from "../core/ports/workers.ts"
+import type { Counts, ListQuery } from "../core/readmodel/row.ts"
+import type { Seq } from "../core/record.ts"
+import type { SubmitRequest } from "../core/task/request.ts"
+import type { AttemptResult, AttemptSummary } from "../core/task/result.ts"
+import type { TaskSpec } from "../core/task/spec.ts"
+import type { Lane, OutputStream, Phase, Status } from "../core/words.ts"
+
+/** Who asks. `owner` is the token's `sub`. */
+export interface Principal {
+  readonly owner: string
+  readonly role: "user" | "admin"
+  /** The most urgent lane that this principal may use. */
+  readonly laneMax: Lane
+}
+
+/** A task as its owner may see it: no environment values, no program text. */
+export interface TaskView {
+  readonly id: string
+  readonly owner: string
+  readonly status: Status
+  readonly phase: Phase
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly epoch: number
+  readonly kind: TaskSpec["kind"]
+  readonly target: string
+  readonly lane: Lane
+  readonly pool: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly timeoutMs: number
+  readonly startAtMs: number | null
+  readonly startByMs: number | null
+  readonly wakeAtMs: number | null
+  readonly worker: string | null
+  readonly containerId: string | null
+  readonly stopRequested: "cancel" | "kill" | null
+  readonly result: AttemptResult | null
+  readonly history: readonly AttemptSummary[]
+  readonly outputPurged: boolean
+  readonly submittedAtMs: number
+  readonly updatedAtMs: number
+  readonly endedAtMs: number | null
+  /** Sequence of the record that this view shows. */
+  readonly seq: Seq
+}
+
+/** One event of a watch. `seq` is null only for output that is sent live and not kept. */
+export type WatchEvent =
+  | { readonly type: "state"; readonly seq: Seq; readonly taskId: string; readonly facts: readonly string[]; readonly task: TaskView }
+  | {
+      readonly type: "output"
+      readonly seq: Seq | null
+      readonly taskId: string
+      readonly attempt: number
+      readonly epoch: number
+      readonly stream: OutputStream
+      readonly offset: number
+      readonly bytes: Uint8Array
+    }
+  | {
+      readonly type: "gap"
+      readonly seq: Seq
+      readonly taskId: string
+      readonly attempt: number
+      readonly epoch: number
+      readonly stream: OutputStream
+      readonly offset: number
+      readonly bytes: number | null
+    }
+  | {
+      readonly type: "progress"
+      readonly seq: Seq
+      readonly taskId: string
+      readonly attempt: number
+      readonly epoch: number
+      readonly data: unknown
+      readonly atMs: number
+    }
+  /** The task is at rest and everything up to here was sent. The watch ends after it. */
+  | { readonly type: "end"; readonly seq: Seq; readonly taskId: string; readonly status: Status }
+
+export interface SystemInfo {
+  readonly version: string
+  readonly clusterId: string
+  readonly nodeId: string
+  readonly roles: readonly string[]
+  readonly store: "sqlite" | "memory" | "jetstream"
+  readonly durability: "fsynced" | "page-cache" | "memory"
+  readonly leader: boolean
+  readonly ready: boolean
+  readonly headSeq: Seq
+  readonly checkpointSeq: Seq
+  readonly executors: readonly { readonly name: string; readonly accepting: boolean; readonly detail: Readonly<Record<string, unknown>> }[]
+  readonly slotDrift: number
+  readonly repairs: number
+  readonly startedAtMs: number
+  readonly nowMs: number
+}
+
+export interface QueueStats extends Counts {
+  readonly workers: readonly WorkerInfo[]
+  readonly slotsTotal: number
+}
+
+type Answer<A> = Effect.Effect<A, BerthError>
+
+export class TaskService extends Context.Service<
+  TaskService,
+  {
+    /** Returns after the log is durable (I1). `duplicate` is true when the idempotency key was seen before. */
+    readonly submit: (
+      principal: Principal,
+      request: SubmitRequest,
+      requestHash: string,
+    ) => Answer<{ readonly task: TaskView; readonly duplicate: boolean }>
+    /** @param minSeq - waits (bounded) until the read model has seen at least this sequence */
+    readonly get: (principal: Principal, taskId: string, minSeq: Seq) => Answer<TaskView>
+    readonly list: (
+      principal: Principal,
+      query: Omit<ListQuery, "owner"> & { readonly owner?: string },
+      minSeq: Seq,
+    ) => Answer<{ readonly tasks: readonly TaskView[]; readonly nextCursor: string | null }>
+    readonly update: (
+      principal: Principal,
+      taskId: string,
+      change: { readonly lane?: Lane; readonly labels?: Readonly<Record<string, string>> },
+    ) => Answer<TaskView>
+    readonly cancel: (principal: Principal, taskId: string, mode: "cancel" | "kill") => Answer<TaskView>
+    readonly retry: (principal: Principal, taskId: string) => Answer<TaskView>
+    /** Purges a task at rest: output, artifacts and records; a tombstone stays. */
+    readonly remove: (principal: Principal, taskId: string) => Answer<{ readonly id: string; readonly seq: Seq }>
+    /** Everything of one task after `fromSeq`, in log order, then live; ends after `end`. */
+    readonly watch: (principal: Principal, taskId: string, fromSeq: Seq) => Stream.Stream<WatchEvent, BerthError>
+    /** State events of all tasks that the principal may see, after `fromSeq` (null: from now on); never ends by itself. */
+    readonly watchAll: (principal: Principal, fromSeq: Seq | null) => Stream.Stream<WatchEvent, BerthError>
+    readonly queueStats: (principal: Principal) => Answer<QueueStats>
+    readonly systemInfo: Answer<SystemInfo>
+    readonly artifact: (principal: Principal, taskId: string, path: string) => Answer<Uint8Array>
+    /** Sequence of the newest durable entry that this node knows. */
+    readonly headSeq: Answer<Seq>
+  }
+>()("actors/TaskService") {}

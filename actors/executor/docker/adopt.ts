@@ -1,0 +1,62 @@
+import { Effect, Latch } from "effect"
+import { type BerthError, berthError } from "../../../core/errors.ts"
+import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/executor.ts"
+import type { OutputStream } from "../../../core/words.ts"
+import type { Context } from "./context.ts"
+import { followLog, relisten } from "./log.ts"
+import { placeId, runPlace, watched } from "./run.ts"
+import { inspectPatiently, lost, settle, type Watch } from "./settle.ts"
+
+/**
+ * Takes over a container that a predecessor made (EX4), in whatever state it is.
+ *
+ *   | state                  | what happens                                             |
+ *   | never started          | it is fed and started, as `run` does                     |
+ *   | running, or holding    | its log is read and followed from the given offsets      |
+ *   | ended                  | its log is read; its end is in it                        |
+ *   | ended without its feed | lost: nothing of the program ran                         |
+ *   | gone                   | lost                                                     |
+ */
+export const adoptPlace = (
+  ctx: Context,
+  job: Job,
+  place: Placement,
+  sink: AttemptSink,
+  offsets: Readonly<Record<OutputStream, number>>,
+): Effect.Effect<Exit, BerthError> =>
+  Effect.gen(function* () {
+    const id = yield* placeId(place)
+    const found = yield* inspectPatiently(ctx, id)
+    if (found === null) return yield* Effect.fail(lost(id, "it does not exist any more"))
+    if (found.State.Status === "created") return yield* runPlace(ctx, job, place, sink)
+    const live = ctx.live.of(id)
+    Latch.openUnsafe(live.fed)
+    const bootstrapped = found.Config.OpenStdin
+    const ranMs = Math.max(0, ctx.options.clock.nowMs() - Date.parse(found.State.StartedAt))
+    // An estimate by two clocks; it serves only the outermost time limit.
+    live.beganMonoMs ??= ctx.options.clock.monoMs() - Math.min(job.spec.timeoutMs, ranMs || 0)
+    return yield* watched(ctx, { job, id, live, bootstrapped }, (onBegan) =>
+      Effect.gen(function* () {
+        const at = { job, containerId: id, live, bootstrapped, onBegan }
+        const { heard, listener } = yield* followLog(ctx, at, sink, offsets, onBegan)
+        const watch: Watch = { ...at, listener, adopted: true }
+        return yield* settle(ctx, watch, heard, (from) => relisten(ctx, watch, sink, from))
+      }),
+    )
+  })
+
+/** EX8. Waits until the program is fed: before that a container cannot go on without us. */
+export const detachPlace = (ctx: Context, place: Placement): Effect.Effect<void, BerthError> =>
+  Effect.gen(function* () {
+    const live = ctx.live.of(yield* placeId(place))
+    const fed = yield* Effect.raceFirst(
+      Effect.as(Latch.await(live.fed), true),
+      Effect.as(ctx.options.clock.sleep(FEED_WAIT_MS), false),
+    )
+    if (!fed && !Latch.isOpen(live.ended))
+      return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the program could not be fed in time to be left"))
+    live.detached = true
+    live.close()
+  })
+
+const FEED_WAIT_MS = 5_000

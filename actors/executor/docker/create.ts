@@ -1,0 +1,109 @@
+import type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode"
+import { Effect } from "effect"
+import { type BerthError, berthError } from "../../../core/errors.ts"
+import type { Job, Placement } from "../../../core/ports/executor.ts"
+import { CALLS } from "./client.ts"
+import type { Context } from "./context.ts"
+import { effectivePolicy, profileError } from "./effective.ts"
+import { chooseImage } from "./image.ts"
+import { containerName, LABEL } from "./names.ts"
+import { DEFAULTS } from "./options.ts"
+import { containerProgram, type Plan, planOf } from "./plan.ts"
+import { createOptions, PROFILE_VERSION } from "./profile.ts"
+
+/**
+ * Makes an attempt's container and starts nothing (EX1).
+ *
+ *   CR1. The name is deterministic, so create may be repeated: a container of that name which is ours and was never started
+ *        is used; any other one is removed first, because no two runs share a container.
+ *   CR2. What was created is read back and compared before it is used; if anything differs, it is removed.
+ */
+
+const UIDS_PER_BLOCK = 1_000
+const FIRST_UID = 100_000
+
+export const uidOf = (uidBlock: number, slot: number): number => FIRST_UID + UIDS_PER_BLOCK * uidBlock + (slot % UIDS_PER_BLOCK)
+
+const isolationOf = (ctx: Context): Effect.Effect<{ readonly isolation: string; readonly apparmor: boolean }, BerthError> =>
+  Effect.flatMap(ctx.facts, (facts) => {
+    const wanted = ctx.options.isolation
+    const usual = facts.runtimes.includes(DEFAULTS.isolation) ? DEFAULTS.isolation : facts.defaultRuntime
+    const isolation = wanted ?? usual
+    return facts.runtimes.includes(isolation)
+      ? Effect.succeed({ isolation, apparmor: facts.securityModules.includes("apparmor") })
+      : Effect.fail(
+          berthError("ISOLATION_UNAVAILABLE", `the engine has no runtime ${isolation}; it has ${facts.runtimes.join(", ")}`),
+        )
+  })
+
+/** Image, commands and way of running, without making anything. */
+export const planFor = (ctx: Context, job: Job): Effect.Effect<Plan, BerthError> =>
+  Effect.gen(function* () {
+    const program = yield* containerProgram(job)
+    const chosen = yield* chooseImage(ctx.engine, program, ctx.pull)
+    const probe = yield* isolationOf(ctx)
+    const hasShell = yield* ctx.hasShell(chosen.image, { ...probe, cluster: ctx.options.cluster })
+    const plan = planOf(job, program, chosen, hasShell)
+    return "code" in plan ? yield* Effect.fail(plan) : plan
+  })
+
+const bodyFor = (ctx: Context, job: Job, plan: Plan): Effect.Effect<ContainerCreateOptions, BerthError> =>
+  Effect.map(isolationOf(ctx), (isolation) =>
+    createOptions({
+      ...isolation,
+      name: containerName(job),
+      cluster: ctx.options.cluster,
+      worker: job.worker,
+      pool: job.spec.pool,
+      imageId: plan.chosen.image.id,
+      imageVolumes: plan.chosen.image.volumes,
+      imageEnv: plan.chosen.image.env,
+      uid: uidOf(ctx.options.uidBlock, job.slot),
+      limits: job.spec.limits,
+      argv: plan.argv,
+      env: plan.bootstrapped ? {} : plan.program.env,
+      feeds: plan.bootstrapped,
+    }),
+  )
+
+const isOursUnstarted = (found: ContainerInspectInfo, body: ContainerCreateOptions): boolean =>
+  found.State.Status === "created" &&
+  found.Image === body.Image &&
+  found.Config.Labels[LABEL.profile] === PROFILE_VERSION &&
+  found.Config.Labels[LABEL.cluster] === body.Labels?.[LABEL.cluster] &&
+  found.Config.Labels[LABEL.worker] === body.Labels?.[LABEL.worker]
+
+/** CR1. @returns the container's id */
+const createOnce = (ctx: Context, body: ContainerCreateOptions, again: boolean): Effect.Effect<string, BerthError> =>
+  Effect.gen(function* () {
+    const made = yield* ctx.engine.call<string | null>(
+      CALLS.create,
+      (abortSignal) => ctx.engine.docker.createContainer({ ...body, abortSignal }).then(({ id }) => id),
+      { 409: () => null },
+    )
+    if (made !== null) return made
+    const name = body.name ?? ""
+    const found = yield* ctx.inspect(name)
+    if (found !== null) {
+      if (isOursUnstarted(found, body)) return found.Id
+      yield* ctx.remove(found.Id)
+    }
+    if (again) return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the engine keeps the name ${name} taken`))
+    return yield* createOnce(ctx, body, true)
+  })
+
+export const createPlace = (ctx: Context, job: Job): Effect.Effect<Placement, BerthError> =>
+  Effect.gen(function* () {
+    const plan = yield* planFor(ctx, job)
+    const body = yield* bodyFor(ctx, job, plan)
+    const containerId = yield* createOnce(ctx, body, false)
+    const found = yield* ctx.inspect(containerId)
+    if (found === null) return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the new container is gone already"))
+    const refused = profileError(body, found)
+    if (refused !== null) {
+      yield* ctx.remove(containerId)
+      return yield* Effect.fail(refused)
+    }
+    ctx.live.of(containerId).plan = plan
+    return { containerId, imageDigest: plan.chosen.image.digest, policy: effectivePolicy(found) }
+  })

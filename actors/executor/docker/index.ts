@@ -1,0 +1,62 @@
+import { Effect } from "effect"
+import type { BerthError } from "../../../core/errors.ts"
+import type { ExecutorShape } from "../../../core/ports/executor.ts"
+import { adoptPlace, detachPlace } from "./adopt.ts"
+import { CALLS } from "./client.ts"
+import { collectPlace } from "./collect.ts"
+import { makeContext } from "./context.ts"
+import { createPlace } from "./create.ts"
+import { askFacts, type EngineFacts } from "./facts.ts"
+import { containerName } from "./names.ts"
+import type { DockerOptions } from "./options.ts"
+import { findPlaces } from "./places.ts"
+import { placeId, runPlace } from "./run.ts"
+import { stopPlace } from "./stop.ts"
+
+/** The Docker executor, and what the engine says about itself. */
+export interface DockerExecutor extends ExecutorShape {
+  /** Asked anew at every call. */
+  readonly engineFacts: Effect.Effect<EngineFacts, BerthError>
+}
+
+/**
+ * Runs programs in hardened containers of one Docker engine (EX1 to EX9).
+ *
+ * @param options - where the engine is, who we are, and the layers around each call
+ */
+export function dockerExecutor(options: DockerOptions): DockerExecutor {
+  const ctx = makeContext(options)
+  const container = (id: string) => ctx.engine.docker.getContainer(id)
+  /** Engines differ in how they refuse to pause what is paused, so they are not asked to. */
+  const turn = (id: string, pause: boolean) =>
+    Effect.flatMap(ctx.inspect(id), (found) => {
+      if (found === null || !found.State.Running || found.State.Paused === pause) return Effect.void
+      const change = () => (pause ? container(id).pause() : container(id).unpause()).then(() => undefined)
+      return ctx.engine.call(CALLS.pause, change, { 404: () => undefined, 409: () => undefined })
+    })
+  return {
+    name: "docker",
+    kinds: ["runtime", "image"],
+    engineId: Effect.map(ctx.facts, ({ engineId }) => engineId),
+    accepting: options.accepting,
+    engineFacts: askFacts(ctx.engine),
+    create: (job) => createPlace(ctx, job),
+    run: (job, place, sink) => runPlace(ctx, job, place, sink),
+    adopt: (job, place, sink, offsets) => adoptPlace(ctx, job, place, sink, offsets),
+    stop: (job, place, mode) => Effect.flatMap(placeId(place), (id) => stopPlace(ctx, job, id, mode)),
+    collect: (job, place, keep) => collectPlace(ctx, job, place, keep),
+    remove: (job, place) => {
+      const id = place.containerId ?? containerName(job)
+      return Effect.ensuring(
+        ctx.remove(id),
+        Effect.sync(() => ctx.live.forget(id)),
+      )
+    },
+    pause: (place) => Effect.flatMap(placeId(place), (id) => turn(id, true)),
+    unpause: (place) => Effect.flatMap(placeId(place), (id) => turn(id, false)),
+    detach: (_job, place) => detachPlace(ctx, place),
+    places: (workers) => findPlaces(ctx, workers),
+  }
+}
+
+export type { DockerOptions } from "./options.ts"

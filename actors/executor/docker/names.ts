@@ -1,0 +1,20 @@
+import { createHmac } from "node:crypto"
+import type { Job } from "../../../core/ports/executor.ts"
+
+/** Labels of every container of ours. They only find candidates; the log binds a container to a task. */
+export const LABEL = {
+  cluster: "berth.cluster",
+  worker: "berth.worker",
+  pool: "berth.pool",
+  profile: "berth.profile",
+} as const
+
+/** The name makes create idempotent: one container per task and epoch. */
+export const containerName = (job: Pick<Job, "taskId" | "epoch">): string => `berth-${job.taskId}-${job.epoch}`
+
+/**
+ * The secret word of a container's markers. It follows from the container's id, so that whoever adopts the container knows
+ * it too, and is known to nobody without the cluster's key.
+ */
+export const nonceOf = (key: string, containerId: string): string =>
+  createHmac("sha256", key).update(`berth marker ${containerId}`).digest("hex").slice(0, 32)

@@ -1,0 +1,115 @@
+import { Effect, Latch, type Scope } from "effect"
+import { type BerthError, berthError } from "../../../core/errors.ts"
+import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/executor.ts"
+import type { OutputStream } from "../../../core/words.ts"
+import { CALLS } from "./client.ts"
+import type { Context } from "./context.ts"
+import { planFor, uidOf } from "./create.ts"
+import { EngineStream, feedAll } from "./engineStream.ts"
+import { bareExitOf } from "./exit.ts"
+import { Listener } from "./listen.ts"
+import { relisten } from "./log.ts"
+import type { Live } from "./live.ts"
+import { nonceOf } from "./names.ts"
+import { DEFAULTS } from "./options.ts"
+import { feedFor, type Plan } from "./plan.ts"
+import { settle, type Watch } from "./settle.ts"
+import { stopPlace } from "./stop.ts"
+
+/**
+ * Feeds, starts and follows one container to its program's end (EX2).
+ *
+ *   RU1. Attached before it is started: what is printed before an attach is lost to it.
+ *   RU2. Output is read one chunk at a time, so a slow log slows the program down and memory stays flat.
+ *   RU3. The time limit is kept in three places: by the watcher inside, by whoever calls `stop`, and here, a little later,
+ *        for images without a watcher and programs that killed theirs.
+ */
+
+const NONE: Readonly<Record<OutputStream, number>> = { stdout: 0, stderr: 0 }
+/** For a watcher that does its duty: SIGTERM at the limit, SIGKILL after the grace period. */
+const WATCHER_SLACK_MS = 1_000
+
+export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
+  place.containerId === null
+    ? Effect.fail(berthError("INTERNAL", "a container's id is missing from its placement"))
+    : Effect.succeed(place.containerId)
+
+const attach = (ctx: Context, id: string, feeds: boolean) =>
+  Effect.acquireRelease(
+    ctx.engine.call(
+      CALLS.attach,
+      () =>
+        ctx.engine.docker
+          .getContainer(id)
+          .attach({ stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }),
+      {},
+    ),
+    (socket) => Effect.sync(() => (socket as NodeJS.ReadWriteStream & { destroy: () => void }).destroy()),
+  )
+
+/** RU3. Forked at the begin; ends with the run. */
+const guardDeadline = (ctx: Context, job: Job, id: string, bootstrapped: boolean): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.suspend(() => {
+      const ranMs = ctx.options.clock.monoMs() - (ctx.live.of(id).beganMonoMs ?? 0)
+      return ctx.options.clock.sleep(Math.max(0, job.spec.timeoutMs - ranMs) + (bootstrapped ? WATCHER_SLACK_MS : 0))
+    }),
+    Effect.ignore(stopPlace(ctx, job, id, "deadline")),
+  )
+
+/** Everything that both `run` and `adopt` do around listening. */
+export const watched = <A>(
+  ctx: Context,
+  input: { readonly job: Job; readonly id: string; readonly live: Live; readonly bootstrapped: boolean },
+  follow: (onBegan: () => void) => Effect.Effect<A, BerthError, Scope.Scope>,
+): Effect.Effect<A, BerthError> => {
+  const began = Latch.makeUnsafe(false)
+  const onBegan = () => {
+    input.live.beganMonoMs ??= ctx.options.clock.monoMs()
+    Latch.openUnsafe(began)
+  }
+  const limit = Effect.andThen(Latch.await(began), guardDeadline(ctx, input.job, input.id, input.bootstrapped))
+  return Effect.scoped(
+    Effect.gen(function* () {
+      yield* Effect.forkScoped(limit)
+      return yield* follow(onBegan)
+    }),
+  ).pipe(Effect.ensuring(Effect.sync(() => Latch.openUnsafe(input.live.ended))))
+}
+
+const planOfRun = (ctx: Context, job: Job, live: Live): Effect.Effect<Plan, BerthError> =>
+  live.plan === null ? planFor(ctx, job) : Effect.succeed(live.plan)
+
+export const runPlace = (ctx: Context, job: Job, place: Placement, sink: AttemptSink): Effect.Effect<Exit, BerthError> =>
+  Effect.gen(function* () {
+    const id = yield* placeId(place)
+    const live = ctx.live.of(id)
+    const plan = yield* planOfRun(ctx, job, live)
+    const secrets = ctx.options.secrets === undefined ? {} : yield* ctx.options.secrets(job)
+    const nonce = nonceOf(ctx.options.markerKey, id)
+    const { bootstrapped } = plan
+    return yield* watched(ctx, { job, id, live, bootstrapped }, (onBegan) =>
+      Effect.gen(function* () {
+        if (live.stop !== null) return bareExitOf({ status: 0, oomKilled: false, wallMs: null }, live.stop, job.spec)
+        const socket = yield* attach(ctx, id, bootstrapped)
+        const stream = new EngineStream(socket as never)
+        live.close = () => stream.close()
+        yield* ctx.engine.call(CALLS.start, () => ctx.engine.docker.getContainer(id).start(), { 304: () => undefined })
+        if (bootstrapped) {
+          const uid = uidOf(ctx.options.uidBlock, job.slot)
+          const parts = feedFor(job, plan, { nonce, uid, holdMs: ctx.options.holdMs ?? DEFAULTS.holdMs, secrets })
+          // A feed that breaks is told by the bootstrap, which then runs nothing.
+          yield* Effect.forkScoped(
+            Effect.ensuring(
+              Effect.ignore(feedAll(socket, parts)),
+              Effect.sync(() => Latch.openUnsafe(live.fed)),
+            ),
+          )
+        } else Latch.openUnsafe(live.fed)
+        const listener = new Listener({ nonce, sink, onBegan, from: NONE, bootstrapped })
+        const heard = yield* listener.listen(stream)
+        const watch: Watch = { job, containerId: id, live, listener, onBegan, bootstrapped, adopted: false }
+        return yield* settle(ctx, watch, heard, (from) => relisten(ctx, watch, sink, from))
+      }),
+    )
+  })

@@ -1,0 +1,28 @@
+/**
+ * The layers around one backend. Read it top down: the first layer meets the call first.
+ *
+ *   traced → start width → retry if safe → breaker → deadline → call
+ *
+ * Why this order:
+ *   X1. traced is outermost: what a caller waited for is what is measured, whichever layer took the time.
+ *   X2. start width is outside retry: a call keeps its turn while it is repeated, and waiting in the line moves no breaker.
+ *   X3. retry is outside the breaker: each repeat is judged by itself, and an open breaker ends the repeating at once.
+ *   X4. the deadline is inside the breaker: a hung backend shows up as a failure, and so opens the circuit.
+ *   X5. nothing here repeats an attempt: that is durable, so only the task machine may start another one.
+ *
+ * The run slots of a worker (bulkhead.ts) lie outside of all this, around the whole attempt.
+ */
+import type { Guard } from "../guard.ts"
+import { type CallLayer, direct } from "./layer.ts"
+
+export interface StackLayers {
+  readonly traced: CallLayer
+  readonly startWidth: CallLayer
+  readonly retryIfSafe: CallLayer
+  readonly breaker: CallLayer
+  readonly deadline: CallLayer
+}
+
+/** The layers as one function, in the order above. */
+export const executorStack = (layers: StackLayers): Guard =>
+  layers.traced(layers.startWidth(layers.retryIfSafe(layers.breaker(layers.deadline(direct)))))

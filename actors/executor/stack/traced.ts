@@ -1,0 +1,34 @@
+import { Effect, Exit } from "effect"
+import type { Clock } from "../../../core/ports/clock.ts"
+import type { CallLayer } from "./layer.ts"
+
+/** One call as its caller saw it: waiting, repeats and rejection included. */
+export interface CallObservation {
+  readonly backend: string
+  readonly call: string
+  readonly outcome: "ok" | "failed" | "interrupted"
+  /** The error's code; null unless it failed with one. */
+  readonly code: string | null
+  readonly durationMs: number
+}
+
+/** A span and one observation per call. */
+export const traced =
+  (backend: string, clock: Clock["Service"], observe: (observation: CallObservation) => void): CallLayer =>
+  (inner) =>
+  (call, run) =>
+    Effect.suspend(() => {
+      const beganMonoMs = clock.monoMs()
+      return Effect.onExit(inner(call, run), (exit) =>
+        Effect.sync(() =>
+          observe({ backend, call: call.name, ...outcomeOf(exit), durationMs: clock.monoMs() - beganMonoMs }),
+        ),
+      )
+    }).pipe(Effect.withSpan(`${backend}.${call.name}`))
+
+const outcomeOf = (exit: Exit.Exit<unknown, { readonly code: string }>): Pick<CallObservation, "outcome" | "code"> => {
+  if (Exit.isSuccess(exit)) return { outcome: "ok", code: null }
+  for (const reason of exit.cause.reasons)
+    if (reason._tag === "Fail") return { outcome: "failed", code: reason.error.code }
+  return { outcome: Exit.hasInterrupts(exit) ? "interrupted" : "failed", code: null }
+}

@@ -1,0 +1,90 @@
+/**
+ * One feed of the log per node, handed out by task: so a thousand watchers cost one reader.
+ *
+ *   H1. A subscription gets every entry of its task that the hub reads after `subscribe` returned, in order.
+ *   H2. A subscriber that does not keep up is told so (`overflow`) and reads from the log itself; it delays nobody.
+ */
+import { Effect, Latch, type Scope, Stream } from "effect"
+import type { BerthError } from "../core/errors.ts"
+import type { EventLog } from "../core/ports/eventLog.ts"
+import type { LogEntry } from "../core/record.ts"
+
+const BUFFER_ENTRIES_MAX = 256
+
+export interface Subscription {
+  /** Waits for news. `overflow`: entries were dropped here, read them from the log. */
+  readonly take: Effect.Effect<{ readonly entries: readonly LogEntry[]; readonly overflow: boolean }>
+}
+
+export interface Hub {
+  readonly subscribe: (taskId: string) => Effect.Effect<Subscription, never, Scope.Scope>
+  readonly run: Effect.Effect<never, BerthError>
+}
+
+class Buffer {
+  private entries: LogEntry[] = []
+  private overflow = false
+  private readonly news = Latch.makeUnsafe(false)
+
+  push(entry: LogEntry): void {
+    if (this.entries.length < BUFFER_ENTRIES_MAX) this.entries.push(entry)
+    else this.overflow = true
+    this.news.openUnsafe()
+  }
+
+  fail(): void {
+    this.overflow = true
+    this.news.openUnsafe()
+  }
+
+  readonly take = Effect.andThen(
+    Effect.suspend(() => this.news.await),
+    Effect.sync(() => {
+      const taken = { entries: this.entries, overflow: this.overflow }
+      this.entries = []
+      this.overflow = false
+      this.news.closeUnsafe()
+      return taken
+    }),
+  )
+}
+
+const taskOf = (subject: string): string | undefined => (subject.startsWith("t.") ? subject.split(".")[1] : undefined)
+
+export const makeHub = (log: EventLog["Service"]): Hub => {
+  const buffers = new Map<string, Set<Buffer>>()
+
+  const deliver = (entry: LogEntry): void => {
+    const taskId = taskOf(entry.subject)
+    const interested = taskId === undefined ? undefined : buffers.get(taskId)
+    if (interested !== undefined) for (const buffer of interested) buffer.push(entry)
+  }
+
+  return {
+    subscribe: (taskId) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const buffer = new Buffer()
+          const set = buffers.get(taskId) ?? new Set<Buffer>()
+          buffers.set(taskId, set.add(buffer))
+          return buffer
+        }),
+        (buffer) =>
+          Effect.sync(() => {
+            const set = buffers.get(taskId)
+            set?.delete(buffer)
+            if (set?.size === 0) buffers.delete(taskId)
+          }),
+      ),
+    run: Effect.gen(function* () {
+      // What was written while no feed ran is found in the log by whoever waits.
+      for (const set of buffers.values()) for (const buffer of set) buffer.fail()
+      const head = yield* log.head
+      for (const set of buffers.values()) for (const buffer of set) buffer.fail()
+      return yield* Effect.andThen(
+        Stream.runForEach(log.feed(head), (entries) => Effect.sync(() => entries.forEach(deliver))),
+        Effect.never,
+      )
+    }),
+  }
+}

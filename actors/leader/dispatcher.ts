@@ -1,0 +1,187 @@
+/**
+ * Admission: the one place that decides across tasks.
+ *
+ *   D1. Nothing is admitted before this leader's `termBegan` is durable and its own fold has read that far (I3).
+ *   D2. An admission is durable before its wake-up is published; a crash in between is made good by the next leader.
+ *   D3. No pool gets more admissions than it has slots (of workers that take work) and lookahead, no owner more than its limit.
+ *   D4. Appends to `control` follow one another under compare-and-set: a conflict means another leader, and this one ends.
+ */
+import { Effect, Latch, Stream } from "effect"
+import type { Config } from "../../core/config.ts"
+import { type BerthError, berthError } from "../../core/errors.ts"
+import { LIMITS } from "../../core/limits.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import type { Failpoints } from "../../core/ports/failpoints.ts"
+import type { Queue, WakeUp } from "../../core/ports/queue.ts"
+import type { Random } from "../../core/ports/random.ts"
+import type { ReadModel } from "../../core/ports/readModel.ts"
+import type { Workers } from "../../core/ports/workers.ts"
+import { type Admission, CONTROL_SUBJECT, type ControlRecord, type LogEntry, type Seq } from "../../core/record.ts"
+import type { Waiting } from "../../core/policy/waiting.ts"
+import { LeaderFold } from "./fold.ts"
+
+const SCAN_ROWS = 1_000
+/** Workers come and go without a record; their list is read again at least this often. */
+const WORKERS_REFRESH_MS = 250
+
+export interface DispatcherDeps {
+  readonly config: Config
+  readonly node: string
+  readonly log: EventLog["Service"]
+  readonly readModel: ReadModel["Service"]
+  readonly queue: Queue["Service"]
+  readonly workers: Workers["Service"]
+  readonly clock: Clock["Service"]
+  readonly random: Random["Service"]
+  readonly failpoints: Failpoints["Service"]
+  readonly onAdmitted: (count: number) => void
+  /** Sees every entry after this leader's fold has; the timers listen here. */
+  readonly onEntries: (entries: readonly LogEntry[]) => void
+}
+
+export interface Dispatcher {
+  readonly fold: LeaderFold
+  /** True once the fold has read its own `termBegan`. */
+  readonly isDeciding: () => boolean
+  /** Publishes the wake-ups of all that is admitted and not started; at most one message per task is ever there. */
+  readonly republish: Effect.Effect<void, BerthError>
+  /** Runs until it fails: with WRONG_STATE when another leader's term has begun. */
+  readonly run: Effect.Effect<never, BerthError>
+}
+
+export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
+  const { clock, config, failpoints, log, queue, random, readModel, workers } = deps
+  const fold = new LeaderFold(config.starvationMax)
+  const changed = Latch.makeUnsafe(true)
+  let controlVersion: Seq = 0
+  let term = 0
+  let deciding = false
+
+  const append = (fact: ControlRecord["fact"]): Effect.Effect<Seq, BerthError> =>
+    Effect.gen(function* () {
+      const record: ControlRecord = { kind: "control", recordId: random.id(), fact }
+      const recognise = (error: BerthError) =>
+        log.after(CONTROL_SUBJECT, controlVersion).pipe(
+          Effect.flatMap((first) =>
+            first?.record.kind === "control" && first.record.recordId === record.recordId ? Effect.succeed(first.seq) : Effect.fail(error),
+          ),
+        )
+      controlVersion = yield* log.append(CONTROL_SUBJECT, controlVersion, record).pipe(Effect.catch(recognise))
+      return controlVersion
+    })
+
+  const beginTerm = Effect.gen(function* () {
+    const last = yield* log.lastControl
+    controlVersion = last?.seq ?? 0
+    term = last?.record.kind === "control" ? last.record.fact.term + 1 : 1
+    yield* append({ type: "termBegan", node: deps.node, term, atMs: clock.nowMs() })
+  })
+
+  const scan = (status: "pending" | "running"): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      let afterId = ""
+      for (;;) {
+        const rows = yield* readModel.scan(status, afterId, SCAN_ROWS)
+        for (const row of rows) fold.applyRow(row)
+        if (rows.length < SCAN_ROWS) return
+        afterId = rows.at(-1)?.state.id ?? ""
+      }
+    })
+
+  const follow = (afterSeq: Seq): Effect.Effect<void, BerthError> =>
+    Stream.runForEach(log.feed(afterSeq), (entries) =>
+      Effect.sync(() => {
+        for (const entry of entries) fold.applyEntry(entry)
+        if (!deciding && fold.headSeq >= controlVersion) deciding = true
+        deps.onEntries(entries)
+        changed.openUnsafe()
+      }),
+    )
+
+  /** Free slots of each pool, lookahead included. */
+  const credits = Effect.map(workers.list, (all) => {
+    const byPool = new Map<string, number>()
+    for (const { accepting, draining, pool, slots } of all) {
+      if (accepting && !draining) byPool.set(pool, (byPool.get(pool) ?? config.lookahead) + slots)
+    }
+    return byPool
+  })
+
+  const choose = (pool: string, credit: number): readonly Waiting[] => {
+    const chosen: Waiting[] = []
+    const chosenOf = new Map<string, number>()
+    const mayHold = (owner: string): boolean => fold.slots.ofOwner(owner) + (chosenOf.get(owner) ?? 0) < config.ownerSlotsMax
+    while (chosen.length < Math.min(credit, LIMITS.admissionsPerRecordMax)) {
+      const next = fold.waiting.take(pool, mayHold)
+      if (next === null) break
+      chosen.push(next)
+      chosenOf.set(next.owner, (chosenOf.get(next.owner) ?? 0) + 1)
+    }
+    return chosen
+  }
+
+  const admit = (chosen: readonly Waiting[]): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      const admissions: readonly Admission[] = chosen.map(({ epoch, owner, pool, taskId }) => ({ taskId, owner, pool, epoch }))
+      yield* failpoints.hit("admit.beforeAppend")
+      const seq = yield* append({ type: "admitted", term, admissions, atMs: clock.nowMs() })
+      yield* failpoints.hit("admit.afterAppend")
+      for (const admission of admissions) fold.applyAdmission(admission, seq)
+      yield* queue.publish(chosen.map(({ epoch, lane, pool, taskId }) => ({ pool, lane, taskId, epoch, admission: seq })))
+      yield* failpoints.hit("admit.afterPublish")
+      deps.onAdmitted(admissions.length)
+    }).pipe(Effect.tapError(() => Effect.sync(() => chosen.forEach((task) => fold.slots.get(task.taskId) ?? fold.waiting.put(task)))))
+
+  const decide = Effect.gen(function* () {
+    for (const [pool, slots] of yield* credits) {
+      for (;;) {
+        const chosen = choose(pool, slots - fold.slots.ofPool(pool))
+        if (chosen.length === 0) break
+        yield* admit(chosen)
+      }
+    }
+  })
+
+  const republish = Effect.gen(function* () {
+    const wakeUps: WakeUp[] = []
+    for (const { admission, epoch, running, taskId } of fold.slots.all()) {
+      const row = running ? null : yield* readModel.get(taskId)
+      if (row?.state.status === "pending") wakeUps.push({ pool: row.state.spec.pool, lane: row.state.spec.lane, taskId, epoch, admission })
+    }
+    if (wakeUps.length > 0) yield* queue.publish(wakeUps)
+  })
+
+  const decideForever = Effect.gen(function* () {
+    while (!deciding) {
+      changed.closeUnsafe()
+      yield* changed.await
+    }
+    yield* republish
+    for (;;) {
+      changed.closeUnsafe()
+      yield* decide.pipe(
+        Effect.catch((error) =>
+          error.code === "VERSION_CONFLICT"
+            ? Effect.fail(berthError("WRONG_STATE", "another leader's term has begun"))
+            : Effect.andThen(clock.sleep(WORKERS_REFRESH_MS), Effect.sync(() => void changed.openUnsafe())),
+        ),
+      )
+      yield* Effect.raceFirst(changed.await, clock.sleep(WORKERS_REFRESH_MS))
+    }
+  })
+
+  const run = Effect.gen(function* () {
+    yield* beginTerm
+    const checkpoint = yield* readModel.checkpoint
+    yield* scan("pending")
+    yield* scan("running")
+    // What the rows hold need not come through the feed again; with an embedded store that is everything so far.
+    fold.headSeq = checkpoint
+    deciding = checkpoint >= controlVersion
+    const ended = Effect.andThen(follow(checkpoint), Effect.fail(berthError("STORE_UNAVAILABLE", "the log's feed ended")))
+    return yield* Effect.raceFirst(ended, decideForever)
+  }) as Effect.Effect<never, BerthError>
+
+  return { fold, isDeciding: () => deciding, republish, run }
+}

@@ -1,0 +1,71 @@
+/**
+ * What is kept, and for how long: output and artifacts go first, then a tombstone takes the task's place, then nothing is
+ * left. Every step may be interrupted and comes again.
+ *
+ *   RT1. Only tasks at rest are touched, and dead letters like all others.
+ *   RT2. A tombstone stays until a repeat need not be recognised any more (`idempotencyMs`).
+ */
+import { Effect } from "effect"
+import type { Config } from "../../core/config.ts"
+import type { BerthError } from "../../core/errors.ts"
+import type { Blobs } from "../../core/ports/blobs.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import type { Failpoints } from "../../core/ports/failpoints.ts"
+import type { ReadModel } from "../../core/ports/readModel.ts"
+import type { Seq, TombstoneRecord } from "../../core/record.ts"
+import type { TaskRow } from "../../core/readmodel/row.ts"
+import type { TaskState } from "../../core/task/state.ts"
+
+const PAGE_ROWS = 200
+
+export interface RetentionDeps {
+  readonly config: Config
+  readonly log: EventLog["Service"]
+  readonly readModel: ReadModel["Service"]
+  readonly blobs: Blobs["Service"]
+  readonly clock: Clock["Service"]
+  readonly failpoints: Failpoints["Service"]
+}
+
+/** Output, artifacts and records of one task at rest go; a tombstone stays. */
+export const purge = (deps: RetentionDeps, state: TaskState, seq: Seq): Effect.Effect<Seq, BerthError> =>
+  Effect.gen(function* () {
+    yield* deps.blobs.removePrefix(`${state.id}/`)
+    yield* deps.failpoints.hit("retention.afterPurge")
+    const tombstone: TombstoneRecord = {
+      kind: "tombstone",
+      id: state.id,
+      owner: state.owner,
+      requestHash: state.spec.requestHash,
+      status: state.status,
+      submittedAtMs: state.submittedAtMs,
+      atMs: deps.clock.nowMs(),
+    }
+    const entombedSeq = yield* deps.log.entomb(state.id, seq, tombstone)
+    yield* deps.failpoints.hit("retention.afterEntomb")
+    return entombedSeq
+  })
+
+export const makeRetention = (deps: RetentionDeps) => {
+  const { blobs, clock, config, log, readModel } = deps
+
+  /** The program, under epoch 0, stays: the task may still be retried by hand. */
+  const purgeOutput = ({ state }: TaskRow): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      for (let epoch = 1; epoch <= state.epoch; epoch += 1) yield* blobs.removePrefix(`${state.id}/${epoch}/`)
+      yield* log.purgeOutput(state.id)
+    })
+
+  const pass = Effect.gen(function* () {
+    const nowMs = clock.nowMs()
+    const old = yield* readModel.endedBefore(nowMs - config.taskKeepMs, PAGE_ROWS, "all")
+    yield* Effect.forEach(old, (row) => purge(deps, row.state, row.seq), { discard: true })
+    const printed = yield* readModel.endedBefore(nowMs - config.outputKeepMs, PAGE_ROWS, "withOutput")
+    yield* Effect.forEach(printed, purgeOutput, { discard: true })
+    const forgotten = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
+    yield* Effect.forEach(forgotten, log.forget, { discard: true })
+  })
+
+  return { pass, run: Effect.forever(Effect.andThen(pass, clock.sleep(config.retentionMs))) as Effect.Effect<never, BerthError> }
+}

@@ -1,0 +1,29 @@
+/**
+ * The actors that exist once in a cluster, as long as one term of leadership lasts: dispatcher, timers, reconciler, retention.
+ * They share one fold, so they begin and end together; whoever runs the term starts a fresh one.
+ */
+import { Effect } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import { type Dispatcher, type DispatcherDeps, makeDispatcher } from "./dispatcher.ts"
+import { makeReconciler, type Reconciler, type ReconcilerDeps } from "./reconciler.ts"
+import { makeRetention, type RetentionDeps } from "./retention.ts"
+import { makeTimers, type Timers, type TimersDeps } from "./timers.ts"
+
+export type TermDeps = Omit<DispatcherDeps, "onEntries"> & TimersDeps & Omit<ReconcilerDeps, "dispatcher" | "timers"> & RetentionDeps
+
+export interface Term {
+  readonly dispatcher: Dispatcher
+  readonly timers: Timers
+  readonly reconciler: Reconciler
+  /** Runs until one of the actors fails. */
+  readonly run: Effect.Effect<never, BerthError>
+}
+
+export function makeTerm(deps: TermDeps): Term {
+  const timers = makeTimers(deps)
+  const dispatcher = makeDispatcher({ ...deps, onEntries: timers.onEntries })
+  const reconciler = makeReconciler({ ...deps, dispatcher, timers })
+  const retention = makeRetention(deps)
+  const run = Effect.raceAllFirst([dispatcher.run, timers.run, reconciler.run, retention.run])
+  return { dispatcher, timers, reconciler, run }
+}

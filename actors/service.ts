@@ -1,0 +1,110 @@
+/** TaskService over the ports: who may see what, and which turn a wish becomes. */
+import { Effect, Stream } from "effect"
+import { type BerthError, berthError } from "../core/errors.ts"
+import type { Blobs } from "../core/ports/blobs.ts"
+import type { Workers } from "../core/ports/workers.ts"
+import type { Seq } from "../core/record.ts"
+import { laneAllowed } from "../core/task/prepare.ts"
+import { isAtRest } from "../core/words.ts"
+import type { Principal, SystemInfo, TaskService, TaskView } from "./api.ts"
+import type { Hub } from "./hub.ts"
+import { purge, type RetentionDeps } from "./leader/retention.ts"
+import { makeSubmit, type SubmitDeps } from "./submit.ts"
+import type { Turned } from "./turns.ts"
+import { viewOf } from "./view.ts"
+import { watchAll, type WatchDeps, watchTask } from "./watch.ts"
+
+const READ_POLL_MS = 5
+
+export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, "config"> {
+  readonly hub: Hub
+  readonly blobs: Blobs["Service"]
+  readonly workers: Workers["Service"]
+  /** Slots that the owner holds, where this node knows it; otherwise 0. */
+  readonly slotsOf: (owner: string) => number
+  readonly systemInfo: Effect.Effect<SystemInfo, BerthError>
+}
+
+const notFound = (taskId: string): BerthError => berthError("NOT_FOUND", `there is no task ${taskId}`)
+const mayTouch = (principal: Principal, owner: string): boolean => principal.role === "admin" || principal.owner === owner
+
+export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
+  const { blobs, clock, config, log, readModel, turns, workers } = deps
+
+  const view = (row: Parameters<typeof viewOf>[0]): TaskView => viewOf(row, deps.slotsOf(row.state.owner) >= config.ownerSlotsMax)
+  const viewTurned = ({ seq, state }: Pick<Turned, "seq" | "state">): TaskView => view({ state, seq, outputPurged: false })
+
+  /** The current state, straight from the log; another owner's task is as unknown as none at all. */
+  const own = (principal: Principal, taskId: string) =>
+    turns.load(taskId).pipe(Effect.flatMap((loaded) => (mayTouch(principal, loaded.state.owner) ? Effect.succeed(loaded) : Effect.fail(notFound(taskId)))))
+
+  /** Reads follow writes: waits, for a bounded time, until the read model has seen `minSeq`. */
+  const caughtUp = (minSeq: Seq): Effect.Effect<void, BerthError> => {
+    const untilMonoMs = clock.monoMs() + config.readWaitMs
+    const check: Effect.Effect<void, BerthError> = Effect.gen(function* () {
+      const checkpoint = minSeq <= 0 ? 0 : yield* readModel.checkpoint
+      if (checkpoint >= minSeq) return
+      if (clock.monoMs() >= untilMonoMs) return yield* Effect.fail(berthError("NOT_READY", `this node has read up to ${checkpoint}, not yet to ${minSeq}`))
+      yield* clock.sleep(READ_POLL_MS)
+      return yield* check
+    })
+    return check
+  }
+
+  const get = Effect.fn("tasks.get")(function* (principal: Principal, taskId: string, minSeq: Seq) {
+    yield* caughtUp(minSeq)
+    const row = yield* readModel.get(taskId)
+    if (row === null || !mayTouch(principal, row.state.owner)) return yield* Effect.fail(notFound(taskId))
+    return view(row)
+  })
+
+  return {
+    submit: makeSubmit(deps),
+    get,
+    list: Effect.fn("tasks.list")(function* (principal, query, minSeq) {
+      yield* caughtUp(minSeq)
+      if (query.owner !== undefined && !mayTouch(principal, query.owner)) return { tasks: [], nextCursor: null }
+      const owner = query.owner ?? (principal.role === "admin" ? null : principal.owner)
+      const { nextCursor, rows } = yield* readModel.list({ ...query, owner })
+      return { tasks: rows.map(view), nextCursor }
+    }),
+    update: Effect.fn("tasks.update")(function* (principal, taskId, change) {
+      yield* own(principal, taskId)
+      if (change.lane !== undefined) {
+        const { lane } = change
+        yield* Effect.try({ try: () => laneAllowed(lane, principal.laneMax), catch: (error) => error as BerthError })
+      }
+      return viewTurned(yield* turns.turn(taskId, { type: "update", ...change, nowMs: clock.nowMs() }))
+    }),
+    cancel: Effect.fn("tasks.cancel")(function* (principal, taskId, mode) {
+      yield* own(principal, taskId)
+      return viewTurned(yield* turns.turn(taskId, { type: "cancel", mode, by: principal.owner, nowMs: clock.nowMs() }))
+    }),
+    retry: Effect.fn("tasks.retry")(function* (principal, taskId) {
+      yield* own(principal, taskId)
+      yield* deps.failpoints.hit("retry.beforeAppend")
+      return viewTurned(yield* turns.turn(taskId, { type: "retry", by: principal.owner, nowMs: clock.nowMs() }))
+    }),
+    remove: Effect.fn("tasks.remove")(function* (principal, taskId) {
+      const { seq, state } = yield* own(principal, taskId)
+      if (!isAtRest(state.status)) return yield* Effect.fail(berthError("WRONG_STATE", `task ${taskId} is ${state.status}; only a task at rest can be deleted`, { hint: "Cancel it first." }))
+      return { id: taskId, seq: yield* purge(deps, state, seq) }
+    }),
+    watch: (principal, taskId, fromSeq) => Stream.unwrap(Effect.as(own(principal, taskId), watchTask(deps, taskId, fromSeq))),
+    watchAll: (principal, fromSeq) =>
+      Stream.unwrap(Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) => watchAll(log, from, (owner) => mayTouch(principal, owner)))),
+    queueStats: Effect.fn("tasks.queueStats")(function* (principal) {
+      const counts = yield* readModel.counts(principal.role === "admin" ? null : principal.owner)
+      const all = yield* workers.list
+      return { ...counts, workers: all, slotsTotal: all.reduce((sum, { slots }) => sum + slots, 0) }
+    }),
+    systemInfo: deps.systemInfo,
+    artifact: Effect.fn("tasks.artifact")(function* (principal, taskId, path) {
+      const { result } = yield* get(principal, taskId, 0)
+      const artifact = result?.artifacts.find((candidate) => candidate.path === path)
+      const bytes = artifact === undefined ? null : yield* blobs.get(artifact.blobKey)
+      return bytes ?? (yield* Effect.fail(berthError("NOT_FOUND", `task ${taskId} has no artifact of this path`, { path: "path" })))
+    }),
+    headSeq: log.head,
+  }
+}

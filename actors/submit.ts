@@ -1,0 +1,100 @@
+/**
+ * Accepting a task. With an idempotency key the id is a hash of owner and key, so that a second submit meets the first one
+ * at version 0 of the same subject: no index and no window decides it, the log does.
+ */
+import { createHash } from "node:crypto"
+import { Effect } from "effect"
+import type { Config } from "../core/config.ts"
+import { asBerthError, type BerthError, berthError } from "../core/errors.ts"
+import type { Clock } from "../core/ports/clock.ts"
+import type { EventLog } from "../core/ports/eventLog.ts"
+import type { Failpoints } from "../core/ports/failpoints.ts"
+import type { Random } from "../core/ports/random.ts"
+import type { ReadModel } from "../core/ports/readModel.ts"
+import type { TaskFact } from "../core/task/facts.ts"
+import { prepare } from "../core/task/prepare.ts"
+import { reduce } from "../core/task/reduce.ts"
+import type { SubmitRequest } from "../core/task/request.ts"
+import type { Principal, TaskView } from "./api.ts"
+import type { Programs } from "./programs.ts"
+import type { Turns } from "./turns.ts"
+import { viewOf, viewOfTombstone } from "./view.ts"
+
+/** How long a count of an owner's waiting tasks is believed. */
+const COUNT_TRUST_MS = 1_000
+const OWNERS_COUNTED_MAX = 10_000
+
+export interface SubmitDeps {
+  readonly config: Config
+  readonly log: EventLog["Service"]
+  readonly readModel: ReadModel["Service"]
+  readonly turns: Turns["Service"]
+  readonly programs: Programs["Service"]
+  readonly clock: Clock["Service"]
+  readonly random: Random["Service"]
+  readonly failpoints: Failpoints["Service"]
+  /** Registered handlers, or null when other workers may have others. */
+  readonly handlers: readonly string[] | null
+  readonly onSubmitted: () => void
+}
+
+/** 160 bits of SHA-256, in hex; owner and key are separated by a byte that neither may hold. */
+export const keyedId = (owner: string, key: string): string =>
+  `k${createHash("sha256").update(`${owner}\0${key}`).digest("hex").slice(0, 40)}`
+
+export const makeSubmit = (deps: SubmitDeps) => {
+  const { clock, config, failpoints, log, readModel } = deps
+  const counted = new Map<string, { readonly untilMonoMs: number; pending: number }>()
+
+  const refuseTooMany = (owner: string): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      let count = counted.get(owner)
+      if (count === undefined || count.untilMonoMs < clock.monoMs()) {
+        const { byStatus } = yield* readModel.counts(owner)
+        if (counted.size >= OWNERS_COUNTED_MAX) counted.clear()
+        count = { untilMonoMs: clock.monoMs() + COUNT_TRUST_MS, pending: byStatus.pending }
+        counted.set(owner, count)
+      }
+      count.pending += 1
+      if (count.pending <= config.ownerPendingMax) return
+      return yield* Effect.fail(berthError("OVERLOADED", `${config.ownerPendingMax} tasks of ${owner} are waiting already`))
+    })
+
+  /** The log has a task of this id: is it the same request? */
+  const repeated = (taskId: string, requestHash: string): Effect.Effect<TaskView, BerthError> =>
+    log.last(taskId).pipe(
+      Effect.flatMap((entry) => {
+        if (entry === null) return Effect.fail(berthError("STORE_UNAVAILABLE", `task ${taskId} is just being removed`))
+        const { record, seq } = entry
+        const firstHash = record.kind === "task" ? record.state.spec.requestHash : record.requestHash
+        if (firstHash !== requestHash) return Effect.fail(berthError("IDEMPOTENCY_MISMATCH", "this idempotency key was used for another request", { path: "params.idempotencyKey" }))
+        return Effect.succeed(record.kind === "task" ? viewOf({ state: record.state, seq, outputPurged: false }, false) : viewOfTombstone(record, seq))
+      }),
+    )
+
+  return Effect.fn("submit")(function* (principal: Principal, request: SubmitRequest, requestHash: string) {
+    const { owner, laneMax } = principal
+    const nowMs = clock.nowMs()
+    const { program, spec } = yield* Effect.try({
+      try: () => prepare(request, { config, laneMax, handlers: deps.handlers, nowMs, requestHash }),
+      catch: asBerthError,
+    })
+    const taskId = request.idempotencyKey === undefined ? deps.random.id() : keyedId(owner, request.idempotencyKey)
+    if (request.idempotencyKey !== undefined) {
+      const earlier = yield* log.last(taskId)
+      if (earlier !== null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
+    }
+    yield* refuseTooMany(owner)
+    const ref = yield* deps.programs.keep(taskId, program)
+    const fact: TaskFact = { type: "submitted", id: taskId, owner, spec, program: ref, atMs: nowMs }
+    const state = reduce(null, fact)
+    yield* failpoints.hit("submit.beforeAppend")
+    const seq = yield* deps.turns.begin(state, fact).pipe(
+      Effect.catch((error) => (error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined ? Effect.succeed(null) : Effect.fail(error))),
+    )
+    if (seq === null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
+    yield* failpoints.hit("submit.afterAppend")
+    deps.onSubmitted()
+    return { task: viewOf({ state, seq, outputPurged: false }, false), duplicate: false }
+  })
+}

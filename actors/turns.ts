@@ -1,0 +1,95 @@
+/**
+ * One turn of a task: load → decide → append → perform. Whoever holds a message for a task comes through here.
+ *
+ *   TU1. Nothing is performed before the append is durable.
+ *   TU2. On VERSION_CONFLICT the turn loads and decides again, at most `CONFLICTS_MAX` times.
+ *   TU3. A reply that was lost is recognised by the first record after the expected version: is it mine? (EL5)
+ *   TU4. Commands are idempotent; one that fails is repaired by the reconciler and does not fail the turn.
+ */
+import { Context, Effect, Layer } from "effect"
+import { type BerthError, berthError } from "../core/errors.ts"
+import { EventLog } from "../core/ports/eventLog.ts"
+import { Random } from "../core/ports/random.ts"
+import { Signals, workerSubject } from "../core/ports/signals.ts"
+import { type Seq, stateSubject, type TaskRecord } from "../core/record.ts"
+import { type Command, decide } from "../core/task/decide.ts"
+import type { TaskFact } from "../core/task/facts.ts"
+import type { TaskMessage } from "../core/task/messages.ts"
+import type { TaskState } from "../core/task/state.ts"
+
+const CONFLICTS_MAX = 16
+
+export interface Turned {
+  readonly state: TaskState
+  readonly seq: Seq
+  /** False when the wish was already fulfilled and nothing was written. */
+  readonly changed: boolean
+}
+
+export class Turns extends Context.Service<
+  Turns,
+  {
+    /** Fails with WRONG_STATE when the machine refuses, NOT_FOUND for an unknown or purged task, or with the log's own errors. */
+    readonly turn: (taskId: string, message: TaskMessage) => Effect.Effect<Turned, BerthError>
+    readonly load: (taskId: string) => Effect.Effect<Omit<Turned, "changed">, BerthError>
+    /** Writes the first record of a task; VERSION_CONFLICT when there is one already. */
+    readonly begin: (state: TaskState, fact: TaskFact) => Effect.Effect<Seq, BerthError>
+  }
+>()("actors/Turns") {}
+
+export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> = Layer.effect(
+  Turns,
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const signals = yield* Signals
+    const random = yield* Random
+
+    const perform = (command: Command): Effect.Effect<void> =>
+      signals.publish(workerSubject(command.worker), command).pipe(Effect.ignore)
+
+    /** Appends, and tells an append that succeeded without saying so from one that lost. */
+    const append = (taskId: string, expected: Seq, record: TaskRecord): Effect.Effect<Seq, BerthError> =>
+      log.append(stateSubject(taskId), expected, record).pipe(
+        Effect.catch((error) =>
+          error.code !== "VERSION_CONFLICT" && error.code !== "STORE_UNAVAILABLE" && error.code !== "DEADLINE_EXCEEDED"
+            ? Effect.fail(error)
+            : log.after(stateSubject(taskId), expected).pipe(
+                Effect.flatMap((first) => {
+                  const mine = first?.record.kind === "task" && first.record.recordId === record.recordId
+                  return mine ? Effect.succeed(first.seq) : Effect.fail(error)
+                }),
+              ),
+        ),
+      )
+
+    const load = (taskId: string): Effect.Effect<Omit<Turned, "changed">, BerthError> =>
+      log.last(taskId).pipe(
+        Effect.flatMap((entry) =>
+          entry?.record.kind === "task"
+            ? Effect.succeed({ state: entry.record.state, seq: entry.seq })
+            : Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`)),
+        ),
+      )
+
+    const once = Effect.fn("turn")(function* (taskId: string, message: TaskMessage) {
+      const { seq: expected, state } = yield* load(taskId)
+      const decision = decide(state, message)
+      if (decision.type === "refused") return yield* Effect.fail(decision.error)
+      if (decision.type === "unchanged") return { state, seq: expected, changed: false }
+      const record: TaskRecord = { kind: "task", recordId: random.id(), facts: decision.facts, state: decision.state }
+      const seq = yield* append(taskId, expected, record)
+      yield* Effect.forEach(decision.commands, perform, { discard: true })
+      return { state: decision.state, seq, changed: true }
+    })
+
+    return {
+      load,
+      turn: (taskId, message) =>
+        once(taskId, message).pipe(
+          Effect.retry({ while: (error) => error.code === "VERSION_CONFLICT", times: CONFLICTS_MAX }),
+        ),
+      begin: (state, fact) =>
+        append(state.id, 0, { kind: "task", recordId: random.id(), facts: [fact], state }),
+    }
+  }),
+)

@@ -1,0 +1,104 @@
+/**
+ * One task from a sequence on: first what the log holds, then what comes, in one order.
+ *
+ *   WA1. Sequences grow; none is sent twice; none of the task's entries after `fromSeq` is left out (I7).
+ *   WA2. Output that is not kept is sent without a sequence, and only to whoever watches at that moment.
+ *   WA3. When the task is at rest and everything was sent, `end` is sent and the watch is over.
+ */
+import { Effect, Queue, Stream } from "effect"
+import { type BerthError, berthError } from "../core/errors.ts"
+import type { EventLog } from "../core/ports/eventLog.ts"
+import { liveOutputSubject, type Signals } from "../core/ports/signals.ts"
+import type { LogEntry, OutputItem, OutputRecord, Seq } from "../core/record.ts"
+import { isAtRest, type Status } from "../core/words.ts"
+import type { WatchEvent } from "./api.ts"
+import type { Hub } from "./hub.ts"
+import { viewOf } from "./view.ts"
+
+const PAGE_ENTRIES = 200
+const EVENTS_BUFFERED_MAX = 64
+
+export interface WatchDeps {
+  readonly log: EventLog["Service"]
+  readonly signals: Signals["Service"]
+  readonly hub: Hub
+}
+
+const itemEvent = (taskId: string, seq: Seq | null, { attempt, epoch }: OutputRecord, item: OutputItem): WatchEvent => {
+  const where = { taskId, attempt, epoch }
+  switch (item.type) {
+    case "chunk":
+      return { type: "output", seq, ...where, stream: item.stream, offset: item.offset, bytes: item.bytes }
+    case "gap":
+      return { type: "gap", seq: seq ?? 0, ...where, stream: item.stream, offset: item.offset, bytes: item.bytes }
+    case "progress":
+      return { type: "progress", seq: seq ?? 0, ...where, data: item.data, atMs: item.atMs }
+  }
+}
+
+/** The events of one entry; an output record may hold several, and they share its sequence. */
+export function eventsOf({ record, seq, subject }: LogEntry): readonly WatchEvent[] {
+  const taskId = subject.split(".")[1] ?? ""
+  if (record.kind === "output") return record.items.map((item) => itemEvent(taskId, seq, record, item))
+  if (record.kind !== "task") return []
+  const task = viewOf({ state: record.state, seq, outputPurged: false }, false)
+  return [{ type: "state", seq, taskId, facts: record.facts.map(({ type }) => type), task }]
+}
+
+const restOf = ({ record }: LogEntry): Status | null => {
+  if (record.kind === "task") return isAtRest(record.state.status) ? record.state.status : null
+  return record.kind === "tombstone" ? (record.status as Status) : null
+}
+
+export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream.Stream<WatchEvent, BerthError> =>
+  Stream.callback<WatchEvent, BerthError>(
+    (queue) =>
+      Effect.gen(function* () {
+        let lastSeq = fromSeq
+        let rest: Status | null = null
+        const subscription = yield* deps.hub.subscribe(taskId)
+        yield* deps.signals.subscribe(liveOutputSubject(taskId), (payload) => {
+          const record = payload as OutputRecord
+          for (const item of record.items) Queue.offerUnsafe(queue, itemEvent(taskId, null, record, item))
+        })
+
+        const emit = (entry: LogEntry): Effect.Effect<void> =>
+          Effect.gen(function* () {
+            if (entry.seq <= lastSeq) return
+            lastSeq = entry.seq
+            if (entry.record.kind !== "output") rest = restOf(entry)
+            for (const event of eventsOf(entry)) yield* Queue.offer(queue, event)
+          })
+        const readPages = Effect.gen(function* () {
+          for (;;) {
+            const page = yield* deps.log.readTask(taskId, lastSeq, PAGE_ENTRIES)
+            for (const entry of page) yield* emit(entry)
+            if (page.length < PAGE_ENTRIES) return
+          }
+        })
+
+        yield* readPages
+        // A watch that begins after the last record finds nothing to read and must still learn that all is over.
+        const last = yield* deps.log.last(taskId)
+        if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))
+        if (last.seq <= lastSeq) rest = restOf(last)
+        while (rest === null) {
+          const { entries, overflow } = yield* subscription.take
+          if (overflow) yield* readPages
+          else for (const entry of entries) yield* emit(entry)
+        }
+        yield* Queue.offer(queue, { type: "end", seq: lastSeq, taskId, status: rest })
+        yield* Queue.end(queue)
+      }).pipe(Effect.catch((error) => Queue.fail(queue, error))),
+    { bufferSize: EVENTS_BUFFERED_MAX, strategy: "suspend" },
+  )
+
+/** State events of every task that `mayWatch` allows, after a sequence, for ever. */
+export const watchAll = (log: EventLog["Service"], fromSeq: Seq, mayWatch: (owner: string) => boolean): Stream.Stream<WatchEvent, BerthError> =>
+  log.feed(fromSeq).pipe(
+    Stream.flatMap((entries) =>
+      Stream.fromIterable(
+        entries.filter(({ record }) => record.kind === "task" && mayWatch(record.state.owner)).flatMap((entry) => eventsOf(entry)),
+      ),
+    ),
+  )

@@ -1,0 +1,44 @@
+import type { Blobs } from "../../core/ports/blobs.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import type { ExecutorShape, Job, Placement } from "../../core/ports/executor.ts"
+import type { Failpoints } from "../../core/ports/failpoints.ts"
+import type { Random } from "../../core/ports/random.ts"
+import type { AttemptResult } from "../../core/task/result.ts"
+import type { LossCause } from "../../core/task/facts.ts"
+import type { OutputStream } from "../../core/words.ts"
+import type { OutputWriter } from "../output.ts"
+import type { Turns } from "../turns.ts"
+
+/** What every attempt of a worker shares. */
+export interface Deps {
+  readonly turns: Turns["Service"]
+  readonly log: EventLog["Service"]
+  readonly blobs: Blobs["Service"]
+  readonly clock: Clock["Service"]
+  readonly random: Random["Service"]
+  readonly failpoints: Failpoints["Service"]
+  readonly metrics: AttemptMetrics
+  readonly sha256: (bytes: Uint8Array) => string
+}
+
+export interface AttemptMetrics {
+  readonly ended: (result: AttemptResult) => void
+  readonly lost: (cause: LossCause) => void
+}
+
+/** One attempt in this worker's hands, from its `started` or `adopted` record on. */
+export interface Held {
+  readonly job: Job
+  readonly executor: ExecutorShape
+  readonly output: OutputWriter
+  /** The fence: everything this attempt writes carries it. */
+  readonly epoch: number
+  readonly startedAtMs: number
+  readonly overlapPossible: boolean
+  /** Durable bytes of each stream when this holder took over; 0 unless adopted. */
+  readonly offsets: Readonly<Record<OutputStream, number>>
+  /** The place, once there is one. */
+  place: Placement | null
+}
+

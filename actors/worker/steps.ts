@@ -1,0 +1,179 @@
+/**
+ * What the steps of an attempt do: each is one effect, run as a promise for the live machine in attempt.ts.
+ */
+import { Effect } from "effect"
+import { asBerthError, type BerthError } from "../../core/errors.ts"
+import { LIMITS } from "../../core/limits.ts"
+import type { Exit, Job, Placement, StopMode } from "../../core/ports/executor.ts"
+import type { Artifact, AttemptResult } from "../../core/task/result.ts"
+import type { TaskMessage } from "../../core/task/messages.ts"
+import type { Deps, Held } from "./held.ts"
+import { persist } from "../persist.ts"
+
+export interface Collected {
+  readonly artifacts: readonly Artifact[]
+  readonly missing: string | null
+}
+
+export interface AttemptSteps {
+  readonly collects: boolean
+  readonly create: (signal: AbortSignal) => Promise<Placement>
+  /** Answers `stopped` when somebody asked to stop before the place was recorded. */
+  readonly record: (place: Placement | null, signal: AbortSignal) => Promise<"current" | "stopped">
+  readonly run: (place: Placement | null, adopted: boolean, signal: AbortSignal) => Promise<Exit>
+  readonly stop: (place: Placement | null, mode: StopMode | null, signal: AbortSignal) => Promise<void>
+  readonly collect: (place: Placement | null, signal: AbortSignal) => Promise<Collected>
+  readonly end: (exit: Exit | null, collected: Collected, signal: AbortSignal) => Promise<void>
+  readonly fail: (error: BerthError | null, signal: AbortSignal) => Promise<void>
+  readonly remove: (place: Placement | null, signal: AbortSignal) => Promise<void>
+  readonly detach: (place: Placement | null, signal: AbortSignal) => Promise<void>
+}
+
+const NO_PLACE: Placement = { containerId: null, imageDigest: null, policy: null }
+const promise = <A>(effect: Effect.Effect<A, BerthError>, signal: AbortSignal): Promise<A> => Effect.runPromise(effect, { signal })
+
+/** The machine refused a turn because somebody else holds the task now, or it has ended (AT4). */
+const isOvertaken = (error: BerthError): boolean => error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
+
+export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptSteps {
+  const { executor, job, output } = held
+  const hit = deps.failpoints.hit
+  let overtaken = false
+  const turn = (message: TaskMessage) => persist(deps.turns.turn(job.taskId, message), deps.clock, deps.random)
+
+  const record = Effect.fn("attempt.record")(function* (place: Placement) {
+    held.place = place
+    yield* hit("create.afterContainer")
+    if (place.containerId === null) return "current" as const
+    const { containerId, imageDigest, policy } = place
+    const message: TaskMessage = { type: "place", epoch: held.epoch, containerId, imageDigest, policy, nowMs: deps.clock.nowMs() }
+    const { state } = yield* turn(message)
+    yield* hit("place.afterAppend")
+    return state.stop === null ? ("current" as const) : ("stopped" as const)
+  })
+
+  const run = Effect.fn("attempt.run")(function* (place: Placement, adopted: boolean) {
+    const sink = {
+      began: Effect.sync(onBegan).pipe(Effect.andThen(hit("run.afterBegin"))),
+      write: output.write,
+      lost: output.lost,
+      progress: output.progress,
+    }
+    const exit = yield* adopted ? executor.adopt(job, place, sink, held.offsets) : executor.run(job, place, sink)
+    yield* hit("run.afterExit")
+    return exit
+  })
+
+  const collect = Effect.fn("attempt.collect")(function* (place: Placement) {
+    yield* turn({ type: "phase", epoch: held.epoch, phase: "collecting", nowMs: deps.clock.nowMs() })
+    const collected = yield* executor.collect(job, place, (path, bytes) => keepArtifact(deps, job, path, bytes))
+    yield* hit("collect.afterArtifacts")
+    return collected
+  })
+
+  const end = Effect.fn("attempt.end")(function* (exit: Exit, collected: Collected) {
+    const totals = yield* persist(output.finish, deps.clock, deps.random)
+    const nowMs = deps.clock.nowMs()
+    const result = resultOf(held, exit, collected, totals, nowMs)
+    yield* hit("end.beforeAppend")
+    yield* turn({ type: "exit", epoch: held.epoch, result, nowMs, jitter01: deps.random.next01() })
+    deps.metrics.ended(result)
+    yield* hit("end.afterAppend")
+  })
+
+  /** A backend that failed uses up nobody's attempt; what no attempt can change ends the task. */
+  const fail = Effect.fn("attempt.fail")(function* (error: BerthError) {
+    if (isOvertaken(error)) return yield* Effect.fail(error)
+    if (!error.retryable) {
+      return yield* end({ ...REFUSED, message: error.message }, { artifacts: [], missing: null })
+    }
+    yield* persist(output.finish, deps.clock, deps.random)
+    const message: TaskMessage = {
+      type: "lose",
+      epoch: held.epoch,
+      cause: "infrastructure",
+      message: error.message,
+      overlapPossible: false,
+      nowMs: deps.clock.nowMs(),
+      jitter01: deps.random.next01(),
+    }
+    yield* turn(message)
+    deps.metrics.lost("infrastructure")
+  })
+
+  /** Somebody who adopted our place owns it now; everything else of ours goes away (AT4). */
+  const remove = Effect.fn("attempt.remove")(function* (place: Placement) {
+    yield* hit("remove.beforeContainer")
+    if (overtaken && (yield* isAdoptedByAnother(deps, held, place))) return
+    yield* executor.remove(job, place)
+  })
+
+  const ignoreOvertaken = (effect: Effect.Effect<void, BerthError>): Effect.Effect<void, BerthError> =>
+    Effect.catch(effect, (error) => {
+      if (!isOvertaken(error)) return Effect.fail(error)
+      overtaken = true
+      return Effect.void
+    })
+
+  return {
+    collects: job.spec.artifacts,
+    create: (signal) => promise(executor.create(job), signal),
+    record: (place, signal) => promise(record(place ?? NO_PLACE), signal),
+    run: (place, adopted, signal) => promise(run(place ?? NO_PLACE, adopted), signal),
+    stop: (place, mode, signal) => promise(persist(executor.stop(job, place ?? NO_PLACE, mode ?? "kill"), deps.clock, deps.random), signal),
+    collect: (place, signal) => promise(collect(place ?? NO_PLACE), signal),
+    end: (exit, collected, signal) => promise(ignoreOvertaken(end(exit ?? REFUSED, collected)), signal),
+    fail: (error, signal) => promise(ignoreOvertaken(fail(asBerthError(error))), signal),
+    remove: (place, signal) => promise(persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore), signal),
+    detach: (place, signal) => promise(persist(output.finish, deps.clock, deps.random).pipe(Effect.andThen(executor.detach(job, place ?? NO_PLACE))), signal),
+  }
+}
+
+const REFUSED: Exit = {
+  status: "failed",
+  reason: "refused",
+  message: null,
+  exitCode: null,
+  signal: null,
+  wallMs: null,
+  cpuMs: null,
+  memoryPeakBytes: null,
+  value: null,
+}
+
+/** True when the log says that our place now belongs to a later epoch. What cannot be known is left to the sweep. */
+const isAdoptedByAnother = (deps: Deps, held: Held, place: Placement): Effect.Effect<boolean, BerthError> =>
+  deps.turns.load(held.job.taskId).pipe(
+    Effect.map(({ state }) => place.containerId !== null && state.holder?.containerId === place.containerId && state.holder.epoch !== held.epoch),
+    Effect.catch((error) => (error.code === "NOT_FOUND" ? Effect.succeed(false) : Effect.fail(error))),
+  )
+
+function keepArtifact(deps: Deps, job: Job, path: string, bytes: Uint8Array): Effect.Effect<Artifact, BerthError> {
+  const sha256 = deps.sha256(bytes)
+  // Names come from a program: the key is made of the hash, so that no path of its choosing reaches the store.
+  const blobKey = `${job.taskId}/${job.epoch}/${sha256}`
+  return deps.blobs.put(blobKey, bytes).pipe(Effect.as({ path, sizeBytes: bytes.length, sha256, blobKey }))
+}
+
+function resultOf(
+  held: Held,
+  exit: Exit,
+  collected: Collected,
+  totals: Pick<AttemptResult, "stdout" | "stderr">,
+  nowMs: number,
+): AttemptResult {
+  return {
+    ...exit,
+    message: exit.message?.slice(0, LIMITS.messageBytesMax) ?? null,
+    attempt: held.job.attempt,
+    epoch: held.epoch,
+    startedAtMs: held.startedAtMs,
+    endedAtMs: nowMs,
+    ...totals,
+    artifacts: collected.artifacts,
+    artifactsMissing: collected.missing,
+    imageDigest: held.place?.imageDigest ?? null,
+    policy: held.place?.policy ?? null,
+    overlapPossible: held.overlapPossible,
+  }
+}

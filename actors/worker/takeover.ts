@@ -1,0 +1,134 @@
+/**
+ * What a worker does about tasks of a predecessor that is surely gone: adopt what runs, give back what does not, and remove
+ * what the log does not hold.
+ *
+ *   TA1. Adoption is a turn: the epoch grows, so that whatever the predecessor still writes is refused (I3).
+ *   TA2. A place that was never recorded was never fed: nothing ran, so nothing is counted against the task.
+ *   TA3. A handler, or a place that is gone, ended with its worker: the task is lost, and the death counts.
+ *   TA4. Only places of this cluster that the log does not hold are swept (labels find candidates, the log binds).
+ */
+import { Effect } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import type { ExecutorShape, Executors, FoundPlace, Placement } from "../../core/ports/executor.ts"
+import type { Failpoints } from "../../core/ports/failpoints.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { Random } from "../../core/ports/random.ts"
+import type { ReadModel } from "../../core/ports/readModel.ts"
+import type { OutputRecord, Seq } from "../../core/record.ts"
+import type { LossCause } from "../../core/task/facts.ts"
+import type { Holder, TaskState } from "../../core/task/state.ts"
+import type { OutputStream } from "../../core/words.ts"
+import type { Turns } from "../turns.ts"
+import type { Worker } from "./worker.ts"
+
+const PAGE_ROWS = 500
+const PAGE_ENTRIES = 200
+
+export interface TakeoverDeps {
+  readonly worker: Worker
+  readonly executors: Executors["Service"]
+  readonly overdueMs: number
+  readonly turns: Turns["Service"]
+  readonly log: EventLog["Service"]
+  readonly readModel: ReadModel["Service"]
+  readonly clock: Clock["Service"]
+  readonly random: Random["Service"]
+  readonly failpoints: Failpoints["Service"]
+  readonly onAdopted: () => void
+  readonly onLost: (cause: LossCause) => void
+}
+
+/** Bytes of each stream that are durable without a hole from the run's beginning. */
+export const durableOffsets = (
+  log: EventLog["Service"],
+  taskId: string,
+  runEpoch: number,
+): Effect.Effect<Readonly<Record<OutputStream, number>>, BerthError> =>
+  Effect.gen(function* () {
+    const offsets: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
+    for (let afterSeq: Seq = 0; ; ) {
+      const entries = yield* log.readTask(taskId, afterSeq, PAGE_ENTRIES)
+      for (const { record } of entries) if (record.kind === "output" && record.epoch >= runEpoch) extend(offsets, record)
+      if (entries.length < PAGE_ENTRIES) return offsets
+      afterSeq = entries.at(-1)?.seq ?? afterSeq
+    }
+  })
+
+function extend(offsets: Record<OutputStream, number>, record: OutputRecord): void {
+  for (const item of record.items) {
+    if (item.type === "chunk" && item.offset <= offsets[item.stream]) {
+      offsets[item.stream] = Math.max(offsets[item.stream], item.offset + item.bytes.length)
+    }
+  }
+}
+
+/** Settles every running task whose holder is in `isGone`. */
+export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean): Effect.Effect<void, BerthError> =>
+  Effect.gen(function* () {
+    const { clock, executors, failpoints, log, readModel, turns, worker } = deps
+
+    const lose = (state: TaskState, cause: LossCause, message: string): Effect.Effect<void, BerthError> =>
+      Effect.gen(function* () {
+        const chance = { nowMs: clock.nowMs(), jitter01: deps.random.next01() }
+        yield* turns.turn(state.id, { type: "lose", epoch: state.epoch, cause, message, overlapPossible: false, ...chance })
+        deps.onLost(cause)
+      })
+
+    const adopt = Effect.fn("takeover.adopt")(function* (state: TaskState, holder: Holder, containerId: string) {
+      const offsets = yield* durableOffsets(log, state.id, holder.runEpoch)
+      yield* failpoints.hit("adopt.beforeAppend")
+      const adopted = yield* turns.turn(state.id, {
+        type: "adopt",
+        epoch: state.epoch,
+        worker: worker.name,
+        containerId,
+        overdueMs: deps.overdueMs,
+        nowMs: clock.nowMs(),
+      })
+      yield* failpoints.hit("adopt.afterAppend")
+      const place: Placement = { containerId, imageDigest: holder.imageDigest, policy: holder.policy }
+      yield* worker.adopt(adopted.state, place, offsets)
+      deps.onAdopted()
+    })
+
+    const settle = Effect.fn("takeover.settle")(function* (state: TaskState, holder: Holder) {
+      const executor = executors.forKind(state.spec.kind)
+      if (executor === null) return yield* lose(state, "worker", `worker ${holder.worker} is gone and nobody here runs ${state.spec.kind} tasks`)
+      if (holder.containerId !== null) return yield* adopt(state, holder, holder.containerId)
+      if (state.spec.kind === "handler") return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
+      yield* executor.remove({ taskId: state.id, epoch: holder.runEpoch }, { containerId: null, imageDigest: null, policy: null })
+      yield* lose(state, "infrastructure", `worker ${holder.worker} died before the program was fed`)
+    })
+
+    for (let afterId = ""; ; ) {
+      const rows = yield* readModel.scan("running", afterId, PAGE_ROWS)
+      for (const { state } of rows) {
+        if (state.holder === null || !isGone(state.holder.worker)) continue
+        yield* settle(state, state.holder).pipe(
+          Effect.catch((error) => (error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error))),
+        )
+      }
+      if (rows.length < PAGE_ROWS) return
+      afterId = rows.at(-1)?.state.id ?? ""
+    }
+  })
+
+/** Places of this cluster that no running task of the log holds and that are in no attempt's hands. */
+export const strays = (
+  executor: ExecutorShape,
+  readModel: ReadModel["Service"],
+  isInHand: (containerId: string) => boolean,
+): Effect.Effect<readonly FoundPlace[], BerthError> =>
+  Effect.gen(function* () {
+    const found = yield* executor.places([])
+    if (found.length === 0) return []
+    const held = new Set<string>()
+    for (let afterId = ""; ; ) {
+      const rows = yield* readModel.scan("running", afterId, PAGE_ROWS)
+      for (const { state } of rows) if (state.holder?.containerId) held.add(state.holder.containerId)
+      if (rows.length < PAGE_ROWS) break
+      afterId = rows.at(-1)?.state.id ?? ""
+    }
+    return found.filter(({ containerId }) => !held.has(containerId) && !isInHand(containerId))
+  })

@@ -1,0 +1,22 @@
+import { Context, type Effect, type Scope } from "effect"
+import type { BerthError } from "../errors.ts"
+
+/**
+ * Fast, lossy hints; what must not be lost is in the log. Guarantees, each a test in test/contract/signals.contract.ts:
+ *
+ *   S1. A signal reaches every live subscription of its subject at most once, and usually once.
+ *   S2. A slow or failing subscriber delays nobody; beyond its bound it loses signals.
+ *   S3. Closing the scope of a subscription ends it.
+ *
+ * Not guaranteed: delivery, order.
+ */
+export class Signals extends Context.Service<
+  Signals,
+  {
+    readonly publish: (subject: string, payload: unknown) => Effect.Effect<void, BerthError>
+    readonly subscribe: (subject: string, onSignal: (payload: unknown) => void) => Effect.Effect<void, BerthError, Scope.Scope>
+  }
+>()("core/ports/Signals") {}
+
+export const workerSubject = (worker: string): string => `worker.${worker}`
+export const liveOutputSubject = (taskId: string): string => `live.${taskId}`

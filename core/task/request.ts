@@ -1,0 +1,51 @@
+import type { Lane } from "../words.ts"
+
+/** One file as a client sends it. */
+export interface FileRequest {
+  readonly path: string
+  readonly content: string
+  readonly encoding?: "utf8" | "base64"
+  readonly executable?: boolean
+}
+
+/** What a client may ask for. Exactly one of `runtime`, `image` and `handler` says what is to be run. */
+export interface SubmitRequest {
+  /** A language of the catalogue, with `code` or `files`. */
+  readonly runtime?: string
+  /** Source text of the main file; short for one entry of `files`. */
+  readonly code?: string
+  readonly files?: readonly FileRequest[]
+  /** Which of `files` is started. Default: the runtime's main file, or the only file. */
+  readonly entry?: string
+  /** Any image, with `command` as argv. */
+  readonly image?: string
+  readonly command?: readonly string[]
+  /** A function of the embedding program, with `input` as any JSON value. */
+  readonly handler?: string
+  readonly input?: unknown
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdin?: string
+  readonly stdinEncoding?: "utf8" | "base64"
+  readonly lane?: Lane
+  readonly labels?: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+  readonly graceMs?: number
+  readonly maxAttempts?: number
+  readonly retry?: { readonly delayMsInitial?: number; readonly delayMsMax?: number; readonly factor?: number }
+  readonly startAtMs?: number
+  readonly startByMs?: number
+  readonly onLost?: "retry" | "fail"
+  readonly limits?: {
+    readonly memoryBytes?: number
+    readonly cpuMilli?: number
+    readonly pidsMax?: number
+    readonly tmpfsBytes?: number
+  }
+  /** Keep what the program leaves in /box/out. Default false. */
+  readonly artifacts?: boolean
+  readonly idempotencyKey?: string
+}
+
+/** Fields that later versions will take; sending one now is answered with NOT_YET. */
+export const RESERVED_FIELDS = ["action", "pool", "requires", "isolation", "secrets"] as const

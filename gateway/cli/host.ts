@@ -1,0 +1,93 @@
+/** All that the command line needs from the process around it. `gateway/main` implements it; tests bring their own. */
+import type { BerthClient, Lane, TokenSource } from "../client/publicTypes.ts"
+import type { ConnectOptions } from "../client/options.ts"
+
+/** Somewhere to write. `write` resolves when there is room for more; it rejects when nobody reads any longer. */
+export interface CliOutput {
+  readonly isTty: boolean
+  readonly write: (chunk: string | Uint8Array) => Promise<void>
+}
+
+export interface CliInput {
+  readonly isTty: boolean
+  /** Everything until its end; rejects with TOO_LARGE beyond `bytesMax`. */
+  readonly readAll: (bytesMax: number) => Promise<Uint8Array>
+}
+
+export type CliSignal = "SIGINT" | "SIGTERM"
+
+/** The part of the host that is the terminal. */
+export interface CliTerminal {
+  readonly stdout: CliOutput
+  readonly stderr: CliOutput
+  readonly stdin: CliInput
+  /** While a handler is there, the signal does nothing else. Returns what takes the handler away. */
+  readonly onSignal: (handler: (signal: CliSignal) => void) => () => void
+}
+
+export interface EmbeddedOptions {
+  /** Undefined: the usual place. */
+  readonly dataDir: string | undefined
+  readonly executor: string | undefined
+  readonly slots: number | undefined
+}
+
+/** A server inside this process, for the time of one command. */
+export interface EmbeddedServer {
+  readonly client: BerthClient
+  readonly dataDir: string
+  /** Stops it. Tasks that are not at rest stay in the data directory. */
+  readonly close: () => Promise<void>
+}
+
+export interface ServeOptions extends EmbeddedOptions {
+  readonly bind: string | undefined
+  /** 0: any free one. */
+  readonly port: number | undefined
+}
+
+export interface RunningServer {
+  readonly url: string
+  readonly token: string
+  readonly pid: number
+  readonly dataDir: string
+  /** Drains and stops. Idempotent. */
+  readonly close: () => Promise<void>
+  /** Resolves when it has stopped, for whatever reason; rejects when it failed. */
+  readonly closed: Promise<void>
+}
+
+export interface MintOptions {
+  readonly dataDir: string | undefined
+  readonly owner: string
+  readonly role: "user" | "admin"
+  readonly laneMax: Lane
+  readonly lifeMs: number
+}
+
+/** One fact that the doctor looked at. */
+export interface DoctorLine {
+  readonly name: string
+  /** `warn`: works, and is below what is recommended. */
+  readonly verdict: "ok" | "warn" | "fail"
+  readonly detail: string
+  readonly hint?: string
+}
+
+export interface CliHost extends CliTerminal {
+  readonly version: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Calls back once after `ms` unless cancelled. */
+  readonly after: (ms: number, callback: () => void) => () => void
+  readonly nowMs: () => number
+  readonly connect: (url: string, options: ConnectOptions) => Promise<BerthClient>
+  /** The live server of a data directory, or null. */
+  readonly locate: (dataDir: string | undefined) => Promise<{ readonly url: string; readonly token: TokenSource } | null>
+  readonly openEmbedded: (options: EmbeddedOptions) => Promise<EmbeddedServer>
+  readonly serve: (options: ServeOptions) => Promise<RunningServer>
+  readonly mintToken: (options: MintOptions) => Promise<string>
+  readonly doctor: (options: { readonly dataDir: string | undefined }) => Promise<readonly DoctorLine[]>
+  /** Resolves with the bytes that were written. */
+  readonly backup: (options: { readonly dataDir: string | undefined; readonly to: string }) => Promise<{ readonly bytes: number }>
+  readonly restore: (options: { readonly from: string; readonly dataDir: string | undefined }) => Promise<{ readonly dataDir: string }>
+}

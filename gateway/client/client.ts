@@ -1,0 +1,240 @@
+import type { BerthError } from "../../core/errors.ts"
+import type { SubmitRequest } from "../../core/task/request.ts"
+import type { Lane } from "../../core/words.ts"
+import { DOOR } from "../protocol/limits.ts"
+import type { MethodResult } from "../protocol/methods.ts"
+import type { Task } from "../protocol/task.ts"
+import { Calls, type CallOptions } from "./calls.ts"
+import { Connection } from "./connection.ts"
+import { DeadLetters } from "./deadLetters.ts"
+import { socketUrl, type TokenSource } from "./endpoint.ts"
+import { EventQueue } from "./eventQueue.ts"
+import { type TaskEvent, weighEvent } from "./events.ts"
+import { TaskHandle, type WatchOptions } from "./handle.ts"
+import { type ClientOptions, resolveOptions } from "./options.ts"
+import { Pace } from "./pace.ts"
+import { RestWaiter } from "./restWaiter.ts"
+import { Rpc } from "./rpc.ts"
+import { type RunOptions, type RunOutcome, runTask } from "./run.ts"
+import { submitKey } from "./submitKey.ts"
+import { TaskList, type TaskQuery } from "./taskList.ts"
+import type { Timing } from "./timing.ts"
+import type { Transport } from "./transport.ts"
+import { Watch, type WatchTarget } from "./watch.ts"
+import { WatchHub } from "./watchHub.ts"
+
+/** Bytes of events that wait for a slow reader before its watch is paused. */
+const WATCH_BYTES_MAX = 4 * 1024 * 1024
+/** Below what the door lets through, so that nothing is refused on the way. */
+const RPC = { inFlightMax: DOOR.inFlightMax / 2, waitingMax: 100_000, frameBytesMax: DOOR.frameBytesMax }
+const PACE = { perSecond: DOOR.messagesPerSecond * 0.9, burst: DOOR.messagesBurst * 0.75 }
+const DELAYS = { delayMsInitial: 100, delayMsMax: 5_000 }
+
+/** Changes of a task that its owner may ask for. */
+export interface TaskChange {
+  /** While the task is pending. */
+  readonly lane?: Lane
+  /** All labels, in place of the old ones. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/**
+ * A program's way to Berth: over a network, or to the server inside the same process. Every method rejects with a
+ * BerthError, whose `code` tells what happened, or with the reason of the signal that aborted it. A lost connection is
+ * made anew by itself; watches go on where they were.
+ */
+export class BerthClient {
+  /** Dead letters. */
+  readonly dlq: DeadLetters
+  readonly #connection: Connection
+  readonly #transport: Transport
+  readonly #timing: Timing
+  readonly #hub: WatchHub
+  readonly #calls: Calls
+  readonly #waiter: RestWaiter
+  #opened: () => void = () => {}
+  #failed: (error: BerthError) => void = () => {}
+
+  private constructor(options: ClientOptions) {
+    const resolved = resolveOptions(options)
+    const { timing, onConnection } = resolved
+    const { token, transport } = options
+    const urls = options.urls.map(socketUrl)
+    this.#timing = timing
+    this.#transport = transport
+    this.#connection = new Connection({ ...resolved, ...DELAYS, urls, token, transport }, {
+      up: () => {
+        rpc.up()
+        this.#hub.up()
+        this.#opened()
+        onConnection(true)
+      },
+      frame: (text) => rpc.frame(text),
+      down: (error) => {
+        rpc.down(error)
+        this.#hub.down()
+        onConnection(false)
+      },
+      ended: (error) => {
+        rpc.end(error)
+        this.#hub.end(error)
+        this.#failed(error)
+      },
+      probe: () => void this.system().catch(() => {}),
+    })
+    const pace = resolved.paced ? new Pace(timing, PACE.perSecond, PACE.burst) : null
+    const rpc = new Rpc(this.#connection, timing, { ...RPC, pace }, (method, params) => this.#hub.notified(method, params))
+    this.#hub = new WatchHub(rpc, () => this.#connection.isOpen)
+    this.#calls = new Calls(rpc, this.#hub, resolved.deadlineMs)
+    this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))
+    this.dlq = new DeadLetters(this.#calls)
+  }
+
+  /** A client whose first connection is open. Rejects when no address answers, or all refuse. */
+  static open(options: ClientOptions): Promise<BerthClient> {
+    return new Promise((resolve, reject) => {
+      const client = new BerthClient(options)
+      client.#opened = () => resolve(client)
+      client.#failed = reject
+      client.#connection.start()
+    })
+  }
+
+  /** Address of the server in use. */
+  get url(): string {
+    return this.#connection.url
+  }
+
+  /** Submits a task and stays with it until it is at rest. A failed program is an outcome, not an error. */
+  run(request: SubmitRequest, options: RunOptions = {}): Promise<RunOutcome> {
+    return runTask(this, request, options)
+  }
+
+  /**
+   * Submits a task; resolves once it is durable. Without an `idempotencyKey` it gets one of its own, so that a lost
+   * answer never makes a second task.
+   */
+  async submit(request: SubmitRequest, options: CallOptions = {}): Promise<TaskHandle> {
+    const idempotencyKey = request.idempotencyKey ?? submitKey()
+    const { task, duplicate } = await this.#calls.call("task.submit", { ...request, idempotencyKey }, options)
+    return new TaskHandle(this, this.#waiter, task.id, task, duplicate)
+  }
+
+  /** A handle for a task that exists already. Asks nothing yet. */
+  task(id: string): TaskHandle {
+    return new TaskHandle(this, this.#waiter, id, null, false)
+  }
+
+  /** One task. Rejects with NOT_FOUND when there is none, or when it is another owner's. */
+  async get(id: string, options: CallOptions = {}): Promise<Task> {
+    return (await this.#calls.call("task.get", { id, ...this.#calls.minSeq() }, options)).task
+  }
+
+  /** Tasks, newest first. */
+  list(query: TaskQuery = {}, options: CallOptions = {}): TaskList {
+    const { cursor: first, ...rest } = query
+    const fetch = (cursor: string | undefined) => {
+      const params = { ...rest, ...this.#calls.minSeq(), ...(cursor === undefined ? {} : { cursor }) }
+      return this.#calls.call("task.list", params, options)
+    }
+    return new TaskList(fetch, first)
+  }
+
+  async update(id: string, change: TaskChange, options: CallOptions = {}): Promise<Task> {
+    return (await this.#calls.call("task.update", { id, ...change }, options)).task
+  }
+
+  /** Stops a task in whatever phase it is: SIGTERM, and SIGKILL after its grace period. */
+  async cancel(id: string, options: CallOptions = {}): Promise<Task> {
+    return (await this.#calls.call("task.cancel", { id }, options)).task
+  }
+
+  /** Stops a task at once. */
+  async kill(id: string, options: CallOptions = {}): Promise<Task> {
+    return (await this.#calls.call("task.kill", { id }, options)).task
+  }
+
+  /** One more attempt for a failed or timed out task. */
+  async retry(id: string, options: CallOptions = {}): Promise<Task> {
+    return (await this.#calls.call("task.retry", { id }, options)).task
+  }
+
+  /** Purges a task at rest. */
+  async delete(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#calls.call("task.delete", { id }, options)
+  }
+
+  /** A task's events from a sequence on, then live, until its end. For one reader. */
+  watch(id: string, options: WatchOptions = {}): AsyncIterableIterator<TaskEvent, undefined> {
+    return this.#watch({ taskId: id, fromSeq: options.fromSeq ?? 0 }, options.signal)
+  }
+
+  /** State events of all one's own tasks: after `fromSeq`, or from now on. Never ends by itself. */
+  events(options: WatchOptions = {}): AsyncIterableIterator<TaskEvent, undefined> {
+    return this.#watch({ taskId: null, fromSeq: options.fromSeq ?? null }, options.signal)
+  }
+
+  /** How many tasks wait and run, and who could run them. */
+  async queue(options: CallOptions = {}): Promise<MethodResult<"queue.stats">["stats"]> {
+    return (await this.#calls.call("queue.stats", {}, options)).stats
+  }
+
+  /** What the server is and how it fares. */
+  async system(options: CallOptions = {}): Promise<MethodResult<"system.info">["info"]> {
+    return (await this.#calls.call("system.info", {}, options)).info
+  }
+
+  /** The interface of the server as an OpenRPC document. */
+  discover(options: CallOptions = {}): Promise<MethodResult<"rpc.discover">> {
+    return this.#calls.call("rpc.discover", {}, options)
+  }
+
+  /** One file that a task's program left in /box/out, whole. */
+  async artifact(id: string, path: string, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    const token = await this.#connection.token()
+    return this.#transport.download({ url: this.#connection.url, token }, id, path, options.signal)
+  }
+
+  /** Uses this token from now on, for this connection and the next ones. It must be of the same `sub`. */
+  async refreshToken(token: string, options: CallOptions = {}): Promise<{ readonly expiresAtMs: number }> {
+    const answer = await this.#calls.call("auth.refresh", { token }, options)
+    this.#connection.replaceToken(token)
+    return answer
+  }
+
+  /** Closes the connection. What still waits for an answer, and every watch, ends with SHUTTING_DOWN. Idempotent. */
+  close(): Promise<void> {
+    this.#waiter.close()
+    this.#connection.close()
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #watch(target: WatchTarget, signal: AbortSignal | undefined): AsyncIterableIterator<TaskEvent, undefined> {
+    const abort = () => queue.fail(signal?.reason)
+    const watch = new Watch(this.#hub, this.#timing, target, {
+      event: (event) => queue.put(event),
+      finished: () => queue.finish(),
+      failed: (error) => queue.fail(error),
+    })
+    const queue = new EventQueue<TaskEvent>(
+      {
+        begin: () => watch.begin(),
+        pause: () => watch.pause(),
+        resume: () => watch.resume(),
+        stop: () => {
+          signal?.removeEventListener("abort", abort)
+          watch.stop()
+        },
+      },
+      WATCH_BYTES_MAX,
+      weighEvent,
+    )
+    if (signal?.aborted === true) abort()
+    else signal?.addEventListener("abort", abort, { once: true })
+    return queue
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * One watch, kept alive over any number of connections and servers.
+ *
+ *   idle ──begin──▶ asking ──reply──▶ live ──pause──▶ paused          any ──stop, end, error──▶ over
+ *                    ▲  │ refused      │ lost            │ resume
+ *                    │  ▼              ▼                 │
+ *                  delayed           parked ──up──▶ asking ◀┘
+ *
+ * What it hands out obeys W1 to W4 of the cursor. A watch is never silent for ever: it goes on, or fails with a code.
+ */
+import { asBerthError, type BerthError, type ErrorCode } from "../../core/errors.ts"
+import { retryDelayMs } from "../../core/policy/retry.ts"
+import { type TaskEvent, readEvent } from "./events.ts"
+import type { Timing } from "./timing.ts"
+import { WatchCursor } from "./watchCursor.ts"
+import type { WatchHub } from "./watchHub.ts"
+
+/** What is watched: one task, or all of one's own. */
+export interface WatchTarget {
+  readonly taskId: string | null
+  /** Null: from now on. */
+  readonly fromSeq: number | null
+}
+
+export interface WatchOutput {
+  readonly event: (event: TaskEvent) => void
+  /** The server knows that nothing more will come. */
+  readonly finished: () => void
+  readonly failed: (error: BerthError) => void
+  /** It begins, or goes on after an interruption. `seq`: the log's head then. */
+  readonly live?: (seq: number) => void
+}
+
+type State =
+  | { readonly tag: "idle" | "parked" | "paused" | "over" }
+  | { readonly tag: "asking"; readonly forget: () => void }
+  | { readonly tag: "live"; readonly subscription: string }
+  | { readonly tag: "delayed"; readonly cancelTimer: () => void }
+
+const RETRY = { maxAttempts: Number.MAX_SAFE_INTEGER, delayMsInitial: 100, delayMsMax: 5_000, factor: 2 }
+const ASK_MS_MAX = 30_000
+/** Failures that another try will not cure, although they are retryable as such: too many watches stay too many. */
+const FINAL: readonly ErrorCode[] = ["TOO_MANY"]
+
+export class Watch {
+  readonly #hub: WatchHub
+  readonly #timing: Timing
+  readonly #target: WatchTarget
+  readonly #output: WatchOutput
+  #cursor: WatchCursor | null
+  #state: State = { tag: "idle" }
+  #refusals = 0
+
+  constructor(hub: WatchHub, timing: Timing, target: WatchTarget, output: WatchOutput) {
+    this.#hub = hub
+    this.#timing = timing
+    this.#target = target
+    this.#output = output
+    this.#cursor = target.fromSeq === null ? null : new WatchCursor(target.fromSeq)
+  }
+
+  begin(): void {
+    if (this.#state.tag !== "idle") return
+    if (this.#hub.add(this)) this.#ask()
+  }
+
+  /** The reader is slow: nothing more is sent until `resume`, which goes on from where it stood. */
+  pause(): void {
+    if (this.#state.tag === "over" || this.#state.tag === "idle") return
+    this.#leave({ tag: "paused" })
+  }
+
+  resume(): void {
+    if (this.#state.tag === "paused") this.#ask()
+  }
+
+  stop(): void {
+    this.#leave({ tag: "over" })
+    this.#hub.remove(this)
+  }
+
+  /** A connection is there. */
+  up(): void {
+    if (this.#state.tag === "parked") this.#ask()
+  }
+
+  /** The connection was lost, and with it the subscription. */
+  down(): void {
+    if (this.#state.tag === "live") this.#state = { tag: "parked" }
+  }
+
+  /** One event, as it was sent. */
+  receive(wire: unknown): void {
+    const event = readEvent(wire)
+    if (event === null || this.#state.tag !== "live") return
+    if (event.seq !== null) this.#hub.noteSeq(event.seq)
+    this.#cursor ??= new WatchCursor(Math.max(0, (event.seq ?? 1) - 1))
+    this.#refusals = 0
+    for (const fresh of this.#cursor.accept(event)) this.#output.event(fresh)
+  }
+
+  /** The server ended the subscription. */
+  ended(error: BerthError | null): void {
+    if (error !== null) return this.#refused(error)
+    this.stop()
+    this.#output.finished()
+  }
+
+  fail(error: BerthError): void {
+    if (this.#state.tag === "over") return
+    this.stop()
+    this.#output.failed(error)
+  }
+
+  #ask(): void {
+    const fromSeq = this.#cursor?.resume()
+    const id = this.#target.taskId
+    const forget = this.#hub.subscribe(
+      id === null ? "events.watch" : "task.watch",
+      { ...(id === null ? {} : { id, minSeq: this.#hub.seq }), ...(fromSeq === undefined ? {} : { fromSeq }) },
+      ASK_MS_MAX,
+      {
+        // The state is set here, synchronously: the first event may be the very next frame (R5).
+        succeed: (answer) => this.#subscribed(answer),
+        fail: (cause) => this.#refused(asBerthError(cause)),
+      },
+    )
+    // A call that cannot even wait fails before `begin` returns.
+    if (forget !== null) this.#state = { tag: "asking", forget }
+  }
+
+  #subscribed(answer: { readonly subscription: string; readonly seq: number }): void {
+    this.#state = { tag: "live", subscription: answer.subscription }
+    this.#hub.route(answer.subscription, this)
+    this.#cursor ??= new WatchCursor(answer.seq)
+    this.#output.live?.(answer.seq)
+  }
+
+  #refused(error: BerthError): void {
+    if (this.#state.tag === "over" || this.#state.tag === "paused") return
+    if (this.#state.tag === "live") this.#hub.unroute(this.#state.subscription)
+    if (error.code === "CONNECTION_LOST" && !this.#hub.isOpen) {
+      this.#state = { tag: "parked" }
+      return
+    }
+    if (!error.retryable || FINAL.includes(error.code)) return this.fail(error)
+    this.#refusals += 1
+    const delayMs = retryDelayMs(RETRY, Math.min(this.#refusals, 32), this.#timing.random01())
+    this.#state = { tag: "delayed", cancelTimer: this.#timing.after(delayMs, () => this.#ask()) }
+  }
+
+  /** Leaves the current state for one in which nothing is under way. */
+  #leave(next: State): void {
+    const state = this.#state
+    this.#state = next
+    if (state.tag === "asking") state.forget()
+    if (state.tag === "delayed") state.cancelTimer()
+    if (state.tag === "live") this.#hub.unsubscribe(state.subscription)
+  }
+}

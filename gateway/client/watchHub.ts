@@ -1,0 +1,139 @@
+import { Option, Result, Schema } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import { decodeResult } from "../protocol/decode.ts"
+import { fromWireError, WireError } from "../protocol/wireError.ts"
+import type { Rpc } from "./rpc.ts"
+import type { Watch } from "./watch.ts"
+
+interface SubscribeAnswer {
+  readonly succeed: (answer: { readonly subscription: string; readonly seq: number }) => void
+  readonly fail: (cause: unknown) => void
+}
+
+/** The event itself is read by its watch, which skips kinds that it does not know. */
+const decodeEvent = Schema.decodeUnknownOption(Schema.Struct({ subscription: Schema.String, event: Schema.Unknown }))
+const decodeEnded = Schema.decodeUnknownOption(
+  Schema.Struct({ subscription: Schema.String, error: Schema.NullOr(WireError) }),
+)
+
+/** All watches of a client: hands each the events of its subscription, and tells all when connections come and go. */
+export class WatchHub {
+  readonly #rpc: Rpc
+  readonly #isOpen: () => boolean
+  readonly #watches = new Set<Watch>()
+  readonly #routes = new Map<string, Watch>()
+  #seq = 0
+  #ended: BerthError | null = null
+
+  constructor(rpc: Rpc, isOpen: () => boolean) {
+    this.#rpc = rpc
+    this.#isOpen = isOpen
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen()
+  }
+
+  /** Highest sequence that this client has seen: later reads must show at least this. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  noteSeq(seq: number): void {
+    if (seq > this.#seq) this.#seq = seq
+  }
+
+  /** False when the client has ended; the watch has then failed. */
+  add(watch: Watch): boolean {
+    if (this.#ended !== null) {
+      watch.fail(this.#ended)
+      return false
+    }
+    this.#watches.add(watch)
+    return true
+  }
+
+  remove(watch: Watch): void {
+    this.#watches.delete(watch)
+  }
+
+  route(subscription: string, watch: Watch): void {
+    this.#routes.set(subscription, watch)
+  }
+
+  unroute(subscription: string): void {
+    this.#routes.delete(subscription)
+  }
+
+  /** Asks for a subscription. Returns what forgets the question, or null when it was answered already. */
+  subscribe(
+    method: "task.watch" | "events.watch",
+    params: unknown,
+    deadlineMs: number,
+    answer: SubscribeAnswer,
+  ): (() => void) | null {
+    let settled = false
+    let forgotten = false
+    this.#rpc.begin({
+      method,
+      params,
+      repeatable: false,
+      refusalIsFinal: true,
+      deadlineMs,
+      succeed: (result) => {
+        settled = true
+        const decoded = decodeResult(method, result)
+        if (Result.isFailure(decoded)) return forgotten ? undefined : answer.fail(decoded.failure)
+        this.noteSeq(decoded.success.seq)
+        // Nobody waits for it any more, but the server has begun it.
+        if (forgotten) this.unsubscribe(decoded.success.subscription)
+        else answer.succeed(decoded.success)
+      },
+      fail: (cause) => {
+        settled = true
+        if (!forgotten) answer.fail(cause)
+      },
+    })
+    return settled
+      ? null
+      : () => {
+          forgotten = true
+        }
+  }
+
+  unsubscribe(subscription: string): void {
+    this.unroute(subscription)
+    if (!this.isOpen) return
+    const ignore = () => {}
+    const call = { method: "task.unwatch", params: { subscription }, repeatable: false, deadlineMs: 30_000 }
+    this.#rpc.begin({ ...call, succeed: ignore, fail: ignore })
+  }
+
+  notified(method: string, params: unknown): void {
+    if (method === "task.event") {
+      const event = Option.getOrNull(decodeEvent(params))
+      if (event !== null) this.#routes.get(event.subscription)?.receive(event.event)
+    } else if (method === "subscription.ended") {
+      const ended = Option.getOrNull(decodeEnded(params))
+      if (ended === null) return
+      const watch = this.#routes.get(ended.subscription)
+      this.#routes.delete(ended.subscription)
+      watch?.ended(ended.error === null ? null : fromWireError(ended.error))
+    }
+  }
+
+  up(): void {
+    for (const watch of [...this.#watches]) watch.up()
+  }
+
+  down(): void {
+    this.#routes.clear()
+    for (const watch of this.#watches) watch.down()
+  }
+
+  end(error: BerthError): void {
+    this.#ended = error
+    this.#routes.clear()
+    for (const watch of [...this.#watches]) watch.fail(error)
+  }
+}

@@ -1,0 +1,57 @@
+/** What is told of the node and its queue. Types equal to actors' SystemInfo and QueueStats (test/types). */
+import { Schema } from "effect"
+import { LANES, STATUSES } from "../../core/words.ts"
+import { AtMs, SeqField } from "./fields.ts"
+
+/** A struct with one count for each of a closed list of words. */
+const countsOf = <const W extends string>(words: readonly W[]) =>
+  Schema.Struct(Object.fromEntries(words.map((word) => [word, Schema.Finite])) as { [K in W]: typeof Schema.Finite })
+
+const WorkerInfo = Schema.Struct({
+  worker: Schema.String,
+  host: Schema.String,
+  engineId: Schema.NullOr(Schema.String),
+  pool: Schema.String,
+  slots: Schema.Finite,
+  kinds: Schema.Array(Schema.String),
+  handlers: Schema.Array(Schema.String),
+  labels: Schema.Record(Schema.String, Schema.String),
+  draining: Schema.Boolean,
+  accepting: Schema.Boolean,
+  version: Schema.String,
+  startedAtMs: AtMs,
+}).annotate({ identifier: "Worker" })
+
+export const QueueStats = Schema.Struct({
+  byStatus: countsOf(STATUSES),
+  pendingByLane: countsOf(LANES),
+  slotsHeld: Schema.Finite.annotate({ description: "Slots in use, derived from the log." }),
+  workers: Schema.Array(WorkerInfo),
+  slotsTotal: Schema.Finite,
+}).annotate({ identifier: "QueueStats" })
+
+export const SystemInfo = Schema.Struct({
+  version: Schema.String,
+  clusterId: Schema.String,
+  nodeId: Schema.String,
+  roles: Schema.Array(Schema.String),
+  store: Schema.Literals(["sqlite", "memory", "jetstream"]),
+  durability: Schema.Literals(["fsynced", "page-cache", "memory"]).annotate({
+    description: "What an accepted submit means.",
+  }),
+  leader: Schema.Boolean,
+  ready: Schema.Boolean,
+  headSeq: SeqField,
+  checkpointSeq: SeqField,
+  executors: Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      accepting: Schema.Boolean,
+      detail: Schema.Record(Schema.String, Schema.Unknown),
+    }),
+  ),
+  slotDrift: Schema.Finite.annotate({ description: "Slots that somebody counts and the log does not hold. Is 0." }),
+  repairs: Schema.Finite,
+  startedAtMs: AtMs,
+  nowMs: AtMs,
+}).annotate({ identifier: "SystemInfo" })

@@ -1,0 +1,27 @@
+/** The methods about the node and the connection itself. */
+import { Effect } from "effect"
+import type { Method } from "./call.ts"
+
+export const queueStats: Method<"queue.stats"> = {
+  role: "user",
+  handle: ({ principal, tasks }) =>
+    Effect.gen(function* () {
+      const stats = yield* tasks.queueStats(principal)
+      return { stats, seq: yield* tasks.headSeq }
+    }),
+}
+
+export const systemInfo: Method<"system.info"> = {
+  role: "user",
+  handle: ({ tasks }) => Effect.map(tasks.systemInfo, (info) => ({ info, seq: info.headSeq })),
+}
+
+export const authRefresh: Method<"auth.refresh"> = {
+  role: "user",
+  handle: ({ connection }, { token }) => connection.refresh(token),
+}
+
+export const discover: Method<"rpc.discover"> = {
+  role: "user",
+  handle: ({ discover }) => Effect.sync(discover),
+}

@@ -1,0 +1,65 @@
+/** The data directory's secret: made at the first start, readable by its owner alone, and the tokens that are made with it. */
+import { randomBytes } from "node:crypto"
+import { chmod, open, readFile, stat } from "node:fs/promises"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { SignJWT } from "jose"
+import type { Principal } from "../../actors/api.ts"
+import { BerthError, berthError } from "../../core/errors.ts"
+import { TOKEN_AUDIENCE, TOKEN_ISSUER } from "./auth.ts"
+
+export const SECRET_FILE = "secret"
+const SECRET_BYTES = 32
+
+const codeOf = (cause: unknown): unknown => (cause instanceof Error && "code" in cause ? cause.code : undefined)
+
+async function readOrMake(path: string): Promise<Uint8Array> {
+  try {
+    const file = await open(path, "wx", 0o600)
+    try {
+      await file.writeFile(`${randomBytes(SECRET_BYTES).toString("base64url")}\n`)
+      // The tokens of a running server must be good after a power cut too.
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    if (codeOf(cause) !== "EEXIST") throw cause
+  }
+  if (((await stat(path)).mode & 0o077) !== 0) await chmod(path, 0o600)
+  const secret = Buffer.from((await readFile(path, "utf8")).trim(), "base64url")
+  if (secret.length < SECRET_BYTES)
+    throw berthError("CONFIG_INVALID", `${path} is damaged: it holds fewer than ${SECRET_BYTES} bytes`)
+  return secret
+}
+
+/**
+ * Reads the secret of a data directory, or makes it. Whoever comes second reads what the first one made.
+ *
+ * @param dataDir - must exist
+ */
+export const openSecret = (dataDir: string): Effect.Effect<Uint8Array, BerthError> => {
+  const path = join(dataDir, SECRET_FILE)
+  return Effect.tryPromise({
+    try: () => readOrMake(path),
+    catch: (cause) =>
+      cause instanceof BerthError
+        ? cause
+        : berthError("CONFIG_INVALID", `${path} cannot be read or made`, {
+            cause,
+            hint: "Check who owns the data directory.",
+          }),
+  })
+}
+
+/** A token for `principal`, good from now for `lifeMs` milliseconds (at most `DOOR.tokenMsMax`). */
+export const mintToken = (secret: Uint8Array, principal: Principal, nowMs: number, lifeMs: number): Promise<string> =>
+  new SignJWT({ role: principal.role, lane_max: principal.laneMax })
+    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+    .setSubject(principal.owner)
+    .setAudience(TOKEN_AUDIENCE)
+    .setIssuer(TOKEN_ISSUER)
+    .setIssuedAt(Math.floor(nowMs / 1_000))
+    .setNotBefore(Math.floor(nowMs / 1_000))
+    .setExpirationTime(Math.floor((nowMs + lifeMs) / 1_000))
+    .sign(secret)

@@ -1,0 +1,125 @@
+/**
+ * The only file that knows `sqlite3`. One connection: statements are prepared once, errors become typed ones by their result code.
+ *
+ *   K1. A statement is always run to its end, so that no read transaction stays open behind it.
+ *   K2. An I/O error on a full disk is STORAGE_FULL, whichever call met it.
+ */
+import { statfsSync } from "node:fs"
+import { dirname } from "node:path"
+import { Effect } from "effect"
+import sqlite3 from "sqlite3"
+import { berthError, type BerthError, type ErrorCode } from "../../core/errors.ts"
+
+/** 3.51.3 is the first release without a known way to lose a committed transaction at a WAL reset. */
+const SQLITE_VERSION_MIN = 3_051_003
+/** Below this, an I/O error is taken for a full disk. */
+const ROOM_BYTES_MIN = 1024 * 1024
+
+export type Value = string | number | null | Uint8Array
+export type Row = Readonly<Record<string, Value>>
+
+export interface Connection {
+  readonly path: string
+  /** One statement, for its effect. */
+  readonly run: (sql: string, ...values: readonly Value[]) => Effect.Effect<void, BerthError>
+  /** One statement, for its rows. */
+  readonly all: (sql: string, ...values: readonly Value[]) => Effect.Effect<readonly Row[], BerthError>
+  /** Several statements without values. */
+  readonly exec: (sql: string) => Effect.Effect<void, BerthError>
+  readonly close: Effect.Effect<void>
+}
+
+export type OpenMode = "write" | "read"
+
+/** Opens a database file, made anew in mode `write` when there is none. */
+export const openConnection = (path: string, mode: OpenMode): Effect.Effect<Connection, BerthError> =>
+  Effect.suspend(() => {
+    if (sqlite3.VERSION_NUMBER < SQLITE_VERSION_MIN) {
+      return Effect.fail(
+        berthError("CONFIG_INVALID", `SQLite ${sqlite3.VERSION} is too old: at least 3.51.3 is needed`),
+      )
+    }
+    const flags = mode === "write" ? sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE : sqlite3.OPEN_READONLY
+    return Effect.callback<sqlite3.Database, BerthError>((resume) => {
+      const database = new sqlite3.Database(path, flags | sqlite3.OPEN_FULLMUTEX, (error) =>
+        resume(error === null ? Effect.succeed(database) : Effect.fail(typed(error, path))),
+      )
+    }).pipe(Effect.map((database) => connection(database, path)))
+  })
+
+/** `body` in one transaction: all of it, or nothing. */
+export const transaction = <A>(on: Connection, body: Effect.Effect<A, BerthError>): Effect.Effect<A, BerthError> =>
+  Effect.uninterruptible(
+    Effect.andThen(
+      on.run("begin immediate"),
+      Effect.onError(
+        Effect.tap(body, () => on.run("commit")),
+        // A full disk may have rolled back by itself; then there is nothing left to roll back.
+        () => Effect.ignore(on.run("rollback")),
+      ),
+    ),
+  )
+
+function connection(database: sqlite3.Database, path: string): Connection {
+  const statements = new Map<string, sqlite3.Statement>()
+  const prepared = (sql: string): sqlite3.Statement => {
+    const known = statements.get(sql)
+    if (known !== undefined) return known
+    // An error of prepare comes back from the first use of the statement as well.
+    const statement = database.prepare(sql, () => {})
+    statements.set(sql, statement)
+    return statement
+  }
+  const finish =
+    (resume: (effect: Effect.Effect<void, BerthError>) => void) =>
+    (error: Error | null): void =>
+      resume(error === null ? Effect.void : Effect.fail(typed(error, path)))
+  return {
+    path,
+    run: (sql, ...values) =>
+      Effect.callback<void, BerthError>((resume) => void prepared(sql).run(values, finish(resume))),
+    all: (sql, ...values) =>
+      Effect.callback<readonly Row[], BerthError>((resume) => {
+        prepared(sql).all<Row>(values, (error: Error | null, rows: Row[]) =>
+          resume(error === null ? Effect.succeed(rows) : Effect.fail(typed(error, path))),
+        )
+      }),
+    exec: (sql) => Effect.callback<void, BerthError>((resume) => void database.exec(sql, finish(resume))),
+    close: Effect.callback<void>((resume) => {
+      for (const statement of statements.values()) statement.finalize()
+      statements.clear()
+      database.close(() => resume(Effect.void))
+    }),
+  }
+}
+
+const CODES: Readonly<Record<number, ErrorCode>> = {
+  [sqlite3.FULL]: "STORAGE_FULL",
+  [sqlite3.IOERR]: "STORE_UNAVAILABLE",
+  [sqlite3.BUSY]: "STORE_UNAVAILABLE",
+  [sqlite3.LOCKED]: "STORE_UNAVAILABLE",
+  [sqlite3.CANTOPEN]: "STORE_UNAVAILABLE",
+  [sqlite3.READONLY]: "STORE_UNAVAILABLE",
+  [sqlite3.NOMEM]: "STORE_UNAVAILABLE",
+  [sqlite3.CORRUPT]: "STORE_CORRUPT",
+  [sqlite3.NOTADB]: "STORE_CORRUPT",
+  [sqlite3.TOOBIG]: "TOO_LARGE",
+}
+
+function typed(error: Error, path: string): BerthError {
+  // Extended result codes carry the primary one in their low byte.
+  const result = (error as Error & { readonly errno?: number }).errno ?? 0
+  const code = CODES[result & 0xff] ?? "INTERNAL"
+  const isFull = code === "STORE_UNAVAILABLE" && (result & 0xff) === sqlite3.IOERR && roomBytes(path) < ROOM_BYTES_MIN
+  return berthError(isFull ? "STORAGE_FULL" : code, `${path}: ${error.message}`, { cause: error })
+}
+
+/** Free bytes of the file system that holds `path`. */
+export function roomBytes(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path))
+    return bavail * bsize
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}

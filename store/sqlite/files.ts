@@ -1,0 +1,39 @@
+/** Writing files so that a crash or a power cut leaves the old one, the new one, or none. */
+import { mkdir, open, rename, rm } from "node:fs/promises"
+import { dirname } from "node:path"
+
+/** Durable when it returns: the temporary file is synced before it takes the name, the directory after. */
+export async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  const temporary = `${path}.new`
+  await makeDirectory(dirname(path))
+  try {
+    const file = await open(temporary, "w", 0o600)
+    try {
+      for (const part of parts) await file.writeFile(part)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncDirectory(dirname(path))
+}
+
+/** Makes a directory and its parents; each new one is synced into the one above it. */
+export async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made))
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r")
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}

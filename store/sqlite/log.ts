@@ -1,0 +1,73 @@
+/** The event log over one SQLite file: writes through the group commit, reads from what is hot, else from a connection of their own. */
+import { Effect } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import {
+  type LogEntry,
+  type LogRecord,
+  outputSubject,
+  type Seq,
+  stateSubject,
+  type TaskRecord,
+  type TombstoneRecord,
+} from "../../core/record.ts"
+import { encode } from "../shared/codec.ts"
+import { feedFrom } from "../shared/feed.ts"
+import { BerthError as Failure } from "../../core/errors.ts"
+import { attempt } from "./apply.ts"
+import type { Connection } from "./connection.ts"
+import { ENTRY, entryOf } from "./entries.ts"
+import { type Known, readTasks } from "./known.ts"
+import { taskOfSubject } from "./plan.ts"
+import type { Writer } from "./writer.ts"
+
+/** Entries of one page from the disk; with the largest records that is 64 MiB. */
+const PAGE_MAX = 250
+
+const OF_ONE = `select ${ENTRY} from entries where subject = ? and seq > ? order by seq limit ?`
+const OF_TASK = `
+  select * from (select ${ENTRY} from entries where subject = ?1 and seq > ?3 order by seq limit ?4)
+  union all
+  select * from (select ${ENTRY} from entries where subject = ?2 and seq > ?3 order by seq limit ?4)
+  order by seq limit ?4`
+const OF_ALL = `select ${ENTRY} from entries where seq > ? order by seq limit ?`
+
+export function makeLog(known: Known, writer: Writer, reader: Connection): EventLog["Service"] {
+  const read = (sql: string, ...values: readonly (string | number)[]): Effect.Effect<readonly LogEntry[], BerthError> =>
+    Effect.flatMap(reader.all(sql, ...values), (rows) => attempt(() => rows.map(entryOf)))
+  const page = (afterSeq: Seq, entriesMax: number) => read(OF_ALL, afterSeq, Math.min(entriesMax, PAGE_MAX))
+  const submitted = (work: () => Parameters<Writer["submit"]>[0]): Effect.Effect<Seq, BerthError> =>
+    Effect.flatMap(attempt(work), writer.submit)
+  const lastFromDisk = (taskId: string) =>
+    known.remember(
+      taskId,
+      Effect.flatMap(readTasks(reader, [taskId]), (found) => {
+        const task = found.get(taskId)
+        if (task instanceof Failure) return Effect.fail(task)
+        return Effect.succeed(task ?? { last: null, row: null, bytes: 0 })
+      }),
+    )
+  const encoded = <R extends LogRecord>(record: R) => ({ record, encoded: encode(record) })
+  return {
+    append: (subject, expected, record) =>
+      submitted(() => ({ kind: "append", taskId: taskOfSubject(subject, record), expected, ...encoded(record) })),
+    appendOutput: (taskId, record) => submitted(() => ({ kind: "output", taskId, ...encoded(record) })),
+    last: (taskId) =>
+      Effect.suspend(() => {
+        const hot = known.hot(taskId)
+        const task = hot === undefined ? lastFromDisk(taskId) : Effect.succeed(hot)
+        return Effect.map(task, ({ last }) => last as LogEntry<TaskRecord | TombstoneRecord> | null)
+      }),
+    lastControl: Effect.sync(() => known.control),
+    after: (subject, afterSeq) => Effect.map(read(OF_ONE, subject, afterSeq, 1), (entries) => entries[0] ?? null),
+    readTask: (taskId, afterSeq, entriesMax) =>
+      read(OF_TASK, stateSubject(taskId), outputSubject(taskId), afterSeq, Math.min(entriesMax, PAGE_MAX)),
+    feed: (afterSeq) => feedFrom(known.tail, page, afterSeq),
+    head: Effect.sync(() => known.tail.head),
+    purgeOutput: (taskId) => Effect.asVoid(writer.submit({ kind: "purgeOutput", taskId })),
+    entomb: (taskId, expected, tombstone) =>
+      submitted(() => ({ kind: "entomb", taskId, expected, ...encoded(tombstone) })),
+    forget: (taskId) => Effect.asVoid(writer.submit({ kind: "forget", taskId })),
+    durability: "fsynced",
+  }
+}

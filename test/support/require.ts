@@ -1,0 +1,47 @@
+import { describe, it } from "vitest"
+import { isDebianRoot } from "../../gateway/provision/debian.ts"
+import { type FoundEngine, findDocker } from "../../gateway/provision/engine.ts"
+import { type FoundNats, findNats, type NatsSeries, serves } from "../../gateway/provision/nats.ts"
+
+/**
+ * The one place that knows what a test may need from outside. What is missing is a skip that says why; where
+ * BERTH_REQUIRE names it (`docker`, `nats`, comma-separated) it is a failure.
+ */
+const required = new Set((process.env["BERTH_REQUIRE"] ?? "").split(",").map((name) => name.trim()))
+
+type Needed = "docker" | "nats"
+
+const suite = <A>(title: string, name: Needed, found: A | null, hint: string, body: (found: A) => void): void => {
+  if (found !== null) {
+    describe(title, () => body(found))
+    return
+  }
+  const reason = `${title}: needs ${name}, and ${hint}`
+  if (required.has(name)) {
+    it(reason, () => {
+      throw new Error(`BERTH_REQUIRE names ${name}, but ${hint}`)
+    })
+    return
+  }
+  it.skip(reason, () => undefined)
+}
+
+const docker = await findDocker()
+const servers = await findNats()
+
+/** Registers a suite that needs a Docker engine with the images of `npm run provision`. */
+export const describeWithDocker = (title: string, body: (engine: FoundEngine) => void): void =>
+  suite(title, "docker", docker, "no engine answers; see npm run provision", body)
+
+/**
+ * Registers a suite that needs a nats-server of the series.
+ * @public
+ */
+export const describeWithNats = (title: string, series: NatsSeries, body: (server: FoundNats) => void): void => {
+  const found = servers.find((server) => serves(series, server)) ?? null
+  suite(title, "nats", found, `no server of series ${series} was found; see npm run provision -- nats nats-2.10`, body)
+}
+
+/** Registers a suite that installs or starts something of its own. What it makes is as good as an engine that was required. */
+export const describeAsDebianRoot = (title: string, body: () => void): void =>
+  suite(title, "docker", isDebianRoot() ? true : null, "this is not root on Debian", body)
