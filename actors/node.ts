@@ -25,6 +25,7 @@ import { Workers } from "../core/ports/workers.ts"
 import { DEFAULT_POOL } from "../core/task/prepare.ts"
 import type { AttemptResult } from "../core/task/result.ts"
 import type { Logger, Telemetry } from "../core/telemetry.ts"
+import type { Lane } from "../core/words.ts"
 import type { SystemInfo, TaskService } from "./api.ts"
 import { makeHub } from "./hub.ts"
 import { makeTerm, type Term } from "./leader/term.ts"
@@ -58,7 +59,8 @@ export interface BerthNode {
   readonly service: TaskService["Service"]
   readonly info: Effect.Effect<SystemInfo, BerthError>
   readonly heldCount: () => number
-  readonly waitingCount: () => number
+  readonly waitingIn: (lane: Lane) => number
+  readonly slotDrift: () => number
   readonly drain: Effect.Effect<void>
   /** Drains for `drainMs`, detaches what still runs, and leaves the registry. */
   readonly stop: Effect.Effect<void>
@@ -167,6 +169,8 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions) {
   yield* register
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(clock.sleep(REGISTRY_REFRESH_MS), Effect.ignore(register))))
 
+  const waitingIn = (lane: Lane): number => term?.dispatcher.fold.waiting.waiting(lane) ?? 0
+  const slotDrift = (): number => term?.reconciler.slotDrift() ?? 0
   const info = Effect.gen(function* () {
     const headSeq = yield* ports.log.head
     const checkpointSeq = yield* ports.readModel.checkpoint
@@ -182,7 +186,7 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions) {
       headSeq,
       checkpointSeq,
       executors: all.map(({ accepting, name }) => ({ name, accepting: accepting(), detail: options.executorDetail(name) })),
-      slotDrift: term?.reconciler.slotDrift() ?? 0,
+      slotDrift: slotDrift(),
       repairs: term?.reconciler.repairs() ?? 0,
       startedAtMs,
       nowMs: clock.nowMs(),
@@ -206,7 +210,7 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions) {
     yield* worker.detach
     yield* workers.remove(worker.name).pipe(Effect.ignore)
   })
-  return { service, info, heldCount: worker.heldCount, waitingCount: () => term?.dispatcher.fold.waiting.size ?? 0, drain, stop }
+  return { service, info, heldCount: worker.heldCount, waitingIn, slotDrift, drain, stop }
 })
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")

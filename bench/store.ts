@@ -35,7 +35,10 @@ const measured = (lives: number, concurrent: number) =>
     const client = Effect.forEach(Array.from({ length: Math.ceil(lives / concurrent) }), () => life, { discard: true })
     const begin = performance.now()
     const cpu = process.cpuUsage()
-    yield* Effect.all(Array.from({ length: concurrent }, () => client), { concurrency: "unbounded", discard: true })
+    yield* Effect.all(
+      Array.from({ length: concurrent }, () => client),
+      { concurrency: "unbounded", discard: true },
+    )
     const ms = performance.now() - begin
     const { user, system } = process.cpuUsage(cpu)
     return {
@@ -57,4 +60,6 @@ const run = Effect.gen(function* () {
 
 const runs = await Effect.runPromise(run).finally(() => rmSync(dataDir, { recursive: true, force: true }))
 if (values.json === true) console.log(JSON.stringify({ scenario: "store", durability: "fsynced", runs }))
-else for (const { concurrent, livesPerSecond, msPerLife } of runs) console.log(`${concurrent} at once: ${livesPerSecond} lives/s, ${msPerLife} ms a life`)
+else
+  for (const { concurrent, livesPerSecond, msPerLife } of runs)
+    console.log(`${concurrent} at once: ${livesPerSecond} lives/s, ${msPerLife} ms a life`)

@@ -121,7 +121,7 @@ export const strays = (
   isInHand: (containerId: string) => boolean,
 ): Effect.Effect<readonly FoundPlace[], BerthError> =>
   Effect.gen(function* () {
-    const found = yield* executor.places([])
+    const found = yield* executor.places(null)
     if (found.length === 0) return []
     const held = new Set<string>()
     for (let afterId = ""; ; ) {

@@ -89,8 +89,8 @@ export interface ExecutorShape {
   readonly pause: (place: Placement) => Effect.Effect<void, BerthError>
   readonly unpause: (place: Placement) => Effect.Effect<void, BerthError>
   readonly detach: (job: Job, place: Placement) => Effect.Effect<void, BerthError>
-  /** Places of this cluster and of the named workers that exist on the backend, for sweeping and adoption. */
-  readonly places: (workers: readonly string[]) => Effect.Effect<readonly FoundPlace[], BerthError>
+  /** Places of this cluster that exist on the backend, of the named workers or (null) of any, for sweeping and adoption. */
+  readonly places: (workers: readonly string[] | null) => Effect.Effect<readonly FoundPlace[], BerthError>
 }
 
 /** A place found on the backend. Labels only find candidates; the log binds a place to a task. */

@@ -204,8 +204,8 @@ export class BerthClient {
 
   /** Closes the connection. What still waits for an answer, and every watch, ends with SHUTTING_DOWN. Idempotent. */
   close(): Promise<void> {
-    this.#waiter.close()
     this.#connection.close()
+    this.#waiter.close()
     return Promise.resolve()
   }
 

@@ -12,7 +12,7 @@
  *       connections and drops them is not called in a tight loop.
  *   C5. It ends by itself when every address said that trying again is no use, or nobody answered for `outageMsMax`.
  */
-import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
+import { BerthError, berthError } from "../../core/errors.ts"
 import { retryDelayMs } from "../../core/policy/retry.ts"
 import type { TokenSource } from "./endpoint.ts"
 import { Heartbeat } from "./heartbeat.ts"
@@ -139,7 +139,7 @@ export class Connection {
         },
       )
     }
-    opening().catch((cause: unknown) => this.#failed(generation, asBerthError(cause), false))
+    opening().catch((cause: unknown) => this.#failed(generation, noToken(cause), false))
   }
 
   #opened(generation: number): void {
@@ -235,5 +235,8 @@ export class Connection {
     this.#events.ended(error)
   }
 }
+
+const noToken = (cause: unknown): BerthError =>
+  cause instanceof BerthError ? cause : berthError("UNAUTHORIZED", "the token to connect with could not be had", { cause })
 
 const resolveToken = async (source: TokenSource): Promise<string> => (typeof source === "function" ? await source() : source)

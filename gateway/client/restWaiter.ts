@@ -62,11 +62,9 @@ export class RestWaiter {
     })
   }
 
-  /** Lets go of everything. Waiters are told by the end of the watch. */
+  /** After the hub has ended, and with it the watch: waiters have been told, nothing lingers. */
   close(): void {
     this.#cancelLinger?.()
-    this.#watch?.stop()
-    this.#watch = null
   }
 
   #add(waiter: Waiter): void {
@@ -157,6 +155,7 @@ export class RestWaiter {
   }
 
   #linger(): void {
+    if (this.#watch === null) return
     this.#cancelLinger = this.#timing.after(LINGER_MS, () => {
       this.#watch?.stop()
       this.#watch = null

@@ -102,6 +102,8 @@ export class Watch {
   /** The server ended the subscription. */
   ended(error: BerthError | null): void {
     if (error !== null) return this.#refused(error)
+    // There is no subscription left to end.
+    this.#state = { tag: "parked" }
     this.stop()
     this.#output.finished()
   }

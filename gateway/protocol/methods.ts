@@ -31,6 +31,13 @@ const TaskPage = Schema.Struct({
 })
 const ById = Schema.Struct({ id: TaskId })
 const Nothing = Schema.Struct({})
+/** No parameters. A struct without fields would take any; an unknown one is refused here as everywhere. */
+const NoParams = Schema.Record(Schema.String, Schema.Unknown).check(
+  Schema.makeFilter((params: Readonly<Record<string, unknown>>) => {
+    const [field] = Object.keys(params)
+    return field === undefined ? undefined : { path: [field], issue: "is not a field of this object" }
+  }),
+)
 const EXAMPLE_ID = "01J8ZQ4T9VTASKAAAAAAAA"
 
 const FromSeq = Schema.optionalKey(
@@ -177,13 +184,13 @@ export const METHODS = {
   },
   "queue.stats": {
     summary: "How many tasks wait and run, and who could run them.",
-    params: Nothing,
+    params: NoParams,
     result: Schema.Struct({ stats: QueueStats, seq }),
     examples: [{}],
   },
   "system.info": {
     summary: "What this node is and how it fares.",
-    params: Nothing,
+    params: NoParams,
     result: Schema.Struct({ info: SystemInfo, seq }),
     examples: [{}],
   },
@@ -195,7 +202,7 @@ export const METHODS = {
   },
   "rpc.discover": {
     summary: "This interface as an OpenRPC document.",
-    params: Nothing,
+    params: NoParams,
     result: Schema.Record(Schema.String, Schema.Unknown),
     examples: [{}],
   },

@@ -15,6 +15,7 @@ export class Connections {
   readonly #open = new Map<WebSocket, Open>()
   readonly #ofOwner = new Map<string, number>()
   #closing = false
+  #whenGone: (() => void)[] = []
 
   constructor(limits: Pick<DoorLimits, "connectionsMax" | "connectionsPerOwnerMax">) {
     this.#limits = limits
@@ -43,6 +44,7 @@ export class Connections {
       const left = (this.#ofOwner.get(owner) ?? 1) - 1
       if (left === 0) this.#ofOwner.delete(owner)
       else this.#ofOwner.set(owner, left)
+      this.#tellGone()
     })
   }
 
@@ -50,6 +52,16 @@ export class Connections {
   closeAll(code: CloseCode, reason: string): void {
     this.#closing = true
     for (const { close } of this.#open.values()) close(code, reason)
+  }
+
+  /** Calls back once nobody is there any more. */
+  whenGone(callback: () => void): void {
+    this.#whenGone.push(callback)
+    this.#tellGone()
+  }
+
+  #tellGone(): void {
+    if (this.count === 0) for (const callback of this.#whenGone.splice(0)) callback()
   }
 
   /** Cuts off whoever is still there. */

@@ -69,7 +69,12 @@ export function makeHandshake(options: HandshakeOptions) {
 
   return (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on("error", () => socket.destroy())
-    void Effect.runPromise(Effect.result(inTime(admit(request, head)))).then((verdict) => {
+    // A defect must not become an unhandled rejection: nobody has said yet who this is.
+    const safe = Effect.catchDefect(inTime(admit(request, head)), (defect) => {
+      logger.error({ err: defect }, "the handshake has a defect")
+      return Effect.fail(berthError("INTERNAL", "this is a defect of the server; its log names it"))
+    })
+    void Effect.runPromise(Effect.result(safe)).then((verdict) => {
       if (socket.destroyed) return
       if (Result.isSuccess(verdict)) return accept(request, socket, head, verdict.success)
       const { code, message } = verdict.failure

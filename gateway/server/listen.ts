@@ -112,10 +112,12 @@ const closing = (server: Server, connections: Connections, clock: Clock["Service
       connections.cutAll()
       server.closeAllConnections()
     })
-    server.close(() => {
-      disarm()
-      resume(Effect.void)
-    })
+    server.close(() =>
+      connections.whenGone(() => {
+        disarm()
+        resume(Effect.void)
+      }),
+    )
     server.closeIdleConnections()
   })
 

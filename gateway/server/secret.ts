@@ -1,6 +1,6 @@
 /** The data directory's secret: made at the first start, readable by its owner alone, and the tokens that are made with it. */
 import { randomBytes } from "node:crypto"
-import { chmod, open, readFile, stat } from "node:fs/promises"
+import { chmod, link, open, readFile, stat, unlink } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { SignJWT } from "jose"
@@ -13,19 +13,38 @@ const SECRET_BYTES = 32
 
 const codeOf = (cause: unknown): unknown => (cause instanceof Error && "code" in cause ? cause.code : undefined)
 
-async function readOrMake(path: string): Promise<Uint8Array> {
+/** Writes a new secret beside its place, then gives it its name: nobody ever sees half of it, and the first one wins. */
+async function makeSecret(path: string): Promise<void> {
+  const draft = `${path}.${randomBytes(6).toString("hex")}`
+  const file = await open(draft, "wx", 0o600)
   try {
-    const file = await open(path, "wx", 0o600)
-    try {
-      await file.writeFile(`${randomBytes(SECRET_BYTES).toString("base64url")}\n`)
-      // The tokens of a running server must be good after a power cut too.
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await file.writeFile(`${randomBytes(SECRET_BYTES).toString("base64url")}\n`)
+    // The tokens of a running server must be good after a power cut too.
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  try {
+    await link(draft, path)
   } catch (cause) {
     if (codeOf(cause) !== "EEXIST") throw cause
+  } finally {
+    await unlink(draft)
   }
+}
+
+const exists = async (path: string): Promise<boolean> => {
+  try {
+    await stat(path)
+    return true
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") return false
+    throw cause
+  }
+}
+
+async function readOrMake(path: string): Promise<Uint8Array> {
+  if (!(await exists(path))) await makeSecret(path)
   if (((await stat(path)).mode & 0o077) !== 0) await chmod(path, 0o600)
   const secret = Buffer.from((await readFile(path, "utf8")).trim(), "base64url")
   if (secret.length < SECRET_BYTES)

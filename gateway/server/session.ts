@@ -11,7 +11,8 @@ import { Cause, Effect, Exit, type Fiber } from "effect"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import { readRequest, type RequestId, writeError, writeResult } from "../protocol/envelope.ts"
-import { CLOSE_CODES } from "../protocol/limits.ts"
+import { CLOSE_CODES, type CloseCode } from "../protocol/limits.ts"
+import { isMethodName } from "../protocol/methods.ts"
 import type { Authenticator, Identity } from "./auth.ts"
 import type { DoorLimits } from "./limits.ts"
 import type { Logger } from "./logger.ts"
@@ -96,7 +97,7 @@ export class Session {
     return granted
   }
 
-  #close(code: (typeof CLOSE_CODES)[keyof typeof CLOSE_CODES], reason: string): void {
+  #close(code: CloseCode, reason: string): void {
     this.#link.close(code, reason)
     this.closed()
   }
@@ -107,7 +108,8 @@ export class Session {
   }
 
   #accept(id: RequestId, method: string, params: unknown): void {
-    const { limits, router, metrics, clock } = this.#options
+    const { limits, router, metrics, clock, logger } = this.#options
+    const { owner } = this.#identity.principal
     if (this.#inFlight.has(id))
       return this.#refuse(
         id,
@@ -123,7 +125,10 @@ export class Session {
       if (this.#inFlight.get(id) !== fiber) return
       this.#inFlight.delete(id)
       const error = Exit.isSuccess(exit) ? null : asBerthError(Cause.squash(exit.cause))
-      metrics.answered(method, error?.code ?? null, clock.monoMs() - beganMonoMs)
+      const code = error?.code ?? null
+      const elapsedMs = clock.monoMs() - beganMonoMs
+      metrics.answered(method, code, elapsedMs)
+      logger.debug({ owner, method: isMethodName(method) ? method : "unknown", code, elapsedMs }, "answered a request")
       if (Exit.isSuccess(exit)) this.#outbox.send(writeResult(id, exit.value))
       else if (error !== null) this.#outbox.send(writeError(id, error))
       for (const name of opened) {

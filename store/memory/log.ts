@@ -121,7 +121,10 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
   }
   return {
     log,
-    damage: (seq) => subjects.damage(seq),
+    damage: (seq) => {
+      subjects.damage(seq)
+      tail.forgetWindow(tail.head)
+    },
     limitBytes: (limit) => {
       bytesMax = limit
     },

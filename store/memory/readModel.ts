@@ -85,8 +85,11 @@ export function makeMemoryReadModel(): MemoryReadModel {
           owner,
         ),
       ),
-    endedBefore: (beforeMs, rowsMax) =>
-      step(() => select((row) => isAtRest(row.state.status) && endedAtMs(row) < beforeMs, byEnd, rowsMax)),
+    endedBefore: (beforeMs, rowsMax, which) => {
+      const wanted = (row: TaskRow): boolean =>
+        isAtRest(row.state.status) && endedAtMs(row) < beforeMs && (which === "all" || !row.outputPurged)
+      return step(() => select(wanted, byEnd, rowsMax))
+    },
     tombstonesBefore: (beforeMs, idsMax) =>
       step(() =>
         [...tombstones]

@@ -17,13 +17,14 @@ import { changedLabels, columnsOf } from "./rows.ts"
 const VIEW = `
   create temp view batch as
     select 0 seq, '' subject, 0 sum, x'' body, '' id, '' owner, 0 status, 0 lane, 0 submitted_at, 0 due_at, 0 ended_at,
-           0 dead, 0 slot, x'' row, '' labels;
+           0 dead, 0 slot, 0 purged, x'' row, '' labels;
   create temp trigger batch_row instead of insert on batch when new.id is not null begin
     insert into tasks values (new.id, new.owner, new.status, new.lane, new.submitted_at, new.due_at, new.ended_at,
-                              new.dead, new.slot, new.row)
+                              new.dead, new.slot, new.purged, new.row)
       on conflict (id) do update set
         owner = excluded.owner, status = excluded.status, lane = excluded.lane, submitted_at = excluded.submitted_at,
-        due_at = excluded.due_at, ended_at = excluded.ended_at, dead = excluded.dead, slot = excluded.slot, body = excluded.body;
+        due_at = excluded.due_at, ended_at = excluded.ended_at, dead = excluded.dead, slot = excluded.slot,
+        purged = excluded.purged, body = excluded.body;
   end;
   create temp trigger batch_labels instead of insert on batch when new.labels is not null begin
     delete from labels where task_id = new.id;
@@ -37,8 +38,8 @@ const LOG_TRIGGER = `
 const INSERT = `
   insert into batch
   select value->>0, value->>1, value->>2, iif(value->>0 is null, null, substr(?2, value->>3, value->>4)),
-         value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13,
-         iif(value->>5 is null, null, substr(?2, value->>14, value->>15)), value->>16
+         value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14,
+         iif(value->>5 is null, null, substr(?2, value->>15, value->>16)), value->>17
   from json_each(?1)`
 
 /** What `writeBatch` needs on its connection. @param log - whether there are entries to write, or rows only */
@@ -58,8 +59,8 @@ export interface BatchRow {
 }
 
 type Line = (string | number | null)[]
-const NO_ENTRY: Line = [null, null, null, null, null]
-const NO_ROW: Line = [null, null, null, null, null, null, null, null, null, null, null, null]
+const NO_ENTRY: Line = Array<null>(5).fill(null)
+const NO_ROW: Line = Array<null>(13).fill(null)
 
 /** Writes entries and rows: in the transaction that is open, else in one of its own. */
 export function writeBatch(
@@ -86,7 +87,7 @@ export function writeBatch(
   const rowLine = ({ before, after, stateJson }: BatchRow): Line => {
     const c = columnsOf(after)
     const [from, bytes] = place(encodeRow(after, stateJson))
-    const columns = [c.id, c.owner, c.status, c.lane, c.submitted_at, c.due_at, c.ended_at, c.dead, c.slot]
+    const columns = [c.id, c.owner, c.status, c.lane, c.submitted_at, c.due_at, c.ended_at, c.dead, c.slot, c.purged]
     return [...columns, from, bytes, changedLabels(before, after)]
   }
   const lines: Line[] = []

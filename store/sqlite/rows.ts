@@ -15,9 +15,11 @@ export interface Columns {
   readonly ended_at: number | null
   readonly dead: number
   readonly slot: number
+  /** Output was purged. */
+  readonly purged: number
 }
 
-export const COLUMNS = "id, owner, status, lane, submitted_at, due_at, ended_at, dead, slot, body"
+export const COLUMNS = "id, owner, status, lane, submitted_at, due_at, ended_at, dead, slot, purged, body"
 
 export function columnsOf(row: TaskRow): Columns {
   const { state } = row
@@ -31,6 +33,7 @@ export function columnsOf(row: TaskRow): Columns {
     ended_at: isAtRest(state.status) ? (state.endedAtMs ?? state.updatedAtMs) : null,
     dead: isDead(state) ? 1 : 0,
     slot: holdsSlot(row) ? 1 : 0,
+    purged: row.outputPurged ? 1 : 0,
   }
 }
 

@@ -39,6 +39,7 @@ const MODEL = `
     ended_at integer,
     dead integer not null,
     slot integer not null,
+    purged integer not null,
     body blob not null
   ) strict;
   create index tasks_owner on tasks (owner, submitted_at, id);
@@ -46,7 +47,7 @@ const MODEL = `
   create index tasks_open on tasks (status, id) where status < 2;
   create index tasks_dead on tasks (submitted_at, id) where dead = 1;
   create index tasks_due on tasks (due_at, id) where due_at is not null;
-  create index tasks_ended on tasks (ended_at, id) where ended_at is not null;
+  create index tasks_ended on tasks (purged, ended_at, id) where ended_at is not null;
   create index tasks_counts on tasks (owner, status, lane, slot);
   create table labels (
     name text not null, value text not null, task_id text not null,

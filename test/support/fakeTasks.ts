@@ -29,6 +29,8 @@ export interface FakeTasks {
   readonly add: (owner: string, more?: Partial<TaskView>) => TaskView
   /** Appends one event to a task's log and wakes its watchers. */
   readonly emit: (taskId: string, event: FakeEvent) => void
+  /** Everything that happened, in the order of the log. */
+  readonly log: readonly WatchEvent[]
   /** Watches that are being pulled. */
   readonly watching: () => number
   /** Events that were handed to watchers. */
@@ -273,6 +275,7 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
     service,
     submitted,
     calls,
+    log,
     add,
     emit,
     watching: () => watching,

@@ -10,6 +10,8 @@ export interface FakeSocket {
   /** How often the client asked for a sign of life. */
   readonly probes: () => number
   readonly isClosedByClient: () => boolean
+  /** Accepted, and ended by neither side. */
+  readonly isOpen: () => boolean
   readonly accept: () => void
   readonly alive: () => void
   readonly end: (end?: Partial<SocketEnd>) => void
@@ -62,6 +64,7 @@ function pair(target: TransportTarget, events: SocketEvents, onFrame: (socket: F
   let probes = 0
   let ended = false
   let closedByClient = false
+  let accepted = false
   const push = (frame: unknown) => {
     if (!ended) events.received(JSON.stringify(frame))
   }
@@ -70,7 +73,11 @@ function pair(target: TransportTarget, events: SocketEvents, onFrame: (socket: F
     sent,
     probes: () => probes,
     isClosedByClient: () => closedByClient,
-    accept: () => events.opened(),
+    isOpen: () => accepted && !ended && !closedByClient,
+    accept: () => {
+      accepted = true
+      events.opened()
+    },
     alive: () => events.alive(),
     end: (end = {}) => {
       if (ended) return

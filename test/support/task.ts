@@ -114,7 +114,9 @@ export const output = (items: readonly OutputItem[], more: Partial<OutputRecord>
 export const printed = (text: string, offset = 0): OutputRecord =>
   output([{ type: "chunk", stream: "stdout", offset, bytes: new TextEncoder().encode(text) }])
 
-export const admitted = (...admissions: readonly { readonly taskId: string; readonly epoch: number }[]): ControlRecord => ({
+export const admitted = (
+  ...admissions: readonly { readonly taskId: string; readonly epoch: number }[]
+): ControlRecord => ({
   kind: "control",
   recordId: `r${records++}`,
   fact: {

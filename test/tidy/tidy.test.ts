@@ -192,6 +192,22 @@ describe("tidy", () => {
   })
 })
 
+describe("the lock file", () => {
+  interface Locked {
+    readonly optionalDependencies?: Readonly<Record<string, string>>
+  }
+  const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+    readonly packages: Readonly<Record<string, Locked>>
+  }
+
+  it("is it whole? `npm ci` refuses one that lacks a package for another platform, on every platform", () => {
+    const names = new Set(Object.keys(lock.packages).map((path) => path.slice(path.lastIndexOf("node_modules/") + 13)))
+    const wanted = Object.values(lock.packages).flatMap((each) => Object.keys(each.optionalDependencies ?? {}))
+    expect(wanted.length).toBeGreaterThan(0)
+    expect(wanted.filter((name) => !names.has(name))).toEqual([])
+  })
+})
+
 describe("guarantees", () => {
   /** `EL1`, `Q3`: one or more letters and a number, at the start of a list item or of a title. */
   const cited = (text: string, pattern: RegExp): readonly string[] =>

@@ -41,7 +41,8 @@ export function differences(wanted: Wanted, found: ContainerInspectInfo): string
     if (!same(asked, got)) differing.push(name)
   }
   for (const name of CONFIG_FIELDS) check(name, wanted[name], found.Config[name as keyof typeof found.Config])
-  check("Healthcheck", wanted.Healthcheck, found.Config.Healthcheck)
+  // An image's intervals stay beside our NONE; without a test they mean nothing.
+  check("Healthcheck", wanted.Healthcheck?.Test, found.Config.Healthcheck?.Test)
   for (const [name, value] of Object.entries(wanted.Labels ?? {})) check(`Labels.${name}`, value, found.Config.Labels[name])
   const got = found.HostConfig as unknown as Record<string, unknown>
   for (const [name, value] of Object.entries(wanted.HostConfig ?? {})) {

@@ -10,14 +10,14 @@ import { LABEL } from "./names.ts"
  * Containers of this cluster and of the named workers, whatever their state. Candidates only: an image may carry any label,
  * so the log decides what a container is.
  */
-export const findPlaces = (ctx: Context, workers: readonly string[]): Effect.Effect<readonly FoundPlace[], BerthError> => {
-  const wanted = new Set(workers)
+export const findPlaces = (ctx: Context, workers: readonly string[] | null): Effect.Effect<readonly FoundPlace[], BerthError> => {
+  const wanted = workers === null ? null : new Set(workers)
   const filters = { label: [`${LABEL.cluster}=${ctx.options.cluster}`] }
   return Effect.map(
     ctx.engine.call<ContainerInfo[]>(CALLS.list, () => ctx.engine.docker.listContainers({ all: true, filters })),
     (found) =>
       found
-        .filter((container) => wanted.has(container.Labels[LABEL.worker] ?? ""))
+        .filter((container) => wanted === null || wanted.has(container.Labels[LABEL.worker] ?? ""))
         .map((container) => ({
           containerId: container.Id,
           worker: container.Labels[LABEL.worker] ?? "",

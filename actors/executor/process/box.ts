@@ -8,7 +8,7 @@
 import { chmod, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { dirname, join, sep } from "node:path"
 import { Effect } from "effect"
-import { asBerthError, type BerthError, berthError } from "../../../core/errors.ts"
+import { asBerthError, BerthError, berthError } from "../../../core/errors.ts"
 import type { Job } from "../../../core/ports/executor.ts"
 import type { Program } from "../../../core/task/spec.ts"
 
@@ -38,11 +38,15 @@ export const pathsOf = (root: string, name: string): BoxPaths => {
   return { dir, control: join(dir, "control"), box: join(dir, "box") }
 }
 
-/** Full disks are the store's kind of trouble; all others mean that this host cannot run programs now. */
+const FULL: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT"])
+/** Paths of a program that no disk could hold: a file that is also a folder, a name that is too long. */
+const IMPOSSIBLE: ReadonlySet<unknown> = new Set(["ENAMETOOLONG", "ENOTDIR", "EISDIR", "EEXIST"])
+
+/** A full disk is the store's kind of trouble, an impossible path the task's; all others are this host's. */
 const diskError = (cause: unknown): BerthError => {
-  if (!(cause instanceof Error) || !("code" in cause)) return asBerthError(cause)
-  const full = cause.code === "ENOSPC" || cause.code === "EDQUOT"
-  return berthError(full ? "STORAGE_FULL" : "BACKEND_UNAVAILABLE", cause.message, {
+  if (cause instanceof BerthError || !(cause instanceof Error) || !("code" in cause)) return asBerthError(cause)
+  if (IMPOSSIBLE.has(cause.code)) return berthError("INVALID_PARAMS", cause.message, { cause })
+  return berthError(FULL.has(cause.code) ? "STORAGE_FULL" : "BACKEND_UNAVAILABLE", cause.message, {
     cause,
     hint: "Look at the directory that programs run in: it must be writable and have room.",
   })

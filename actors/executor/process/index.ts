@@ -86,12 +86,12 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
       return keeper === null ? false : isAlive(keeper)
     })
 
-  const places = (workers: readonly string[]): Effect.Effect<readonly FoundPlace[], BerthError> =>
+  const places = (workers: readonly string[] | null): Effect.Effect<readonly FoundPlace[], BerthError> =>
     Effect.flatMap(listBoxes(root), (boxes) =>
       Effect.promise(() =>
         Promise.all(
           boxes
-            .filter((box) => box.cluster === cluster && workers.includes(box.worker))
+            .filter((box) => box.cluster === cluster && (workers === null || workers.includes(box.worker)))
             .map(async (box) => ({ containerId: box.name, worker: box.worker, running: await isRunning(box.name) })),
         ),
       ),

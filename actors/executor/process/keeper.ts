@@ -12,14 +12,22 @@
  * Arguments: control directory, box directory, seconds until the time limit, seconds of grace, how many of the further
  * arguments are the compile command, that command, the program's command. Runs in dash, busybox and bash.
  */
-export const KEEPER = String.raw`berth_dir=$1 berth_box=$2 berth_limit=$3 berth_grace=$4 berth_words=$5
+import { type ChildProcess, spawn } from "node:child_process"
+import type { TaskSpec } from "../../../core/task/spec.ts"
+import type { BoxPaths } from "./box.ts"
+import type { HostCommand } from "./command.ts"
+
+/** The keeper's own limit is for when the server is gone; while that is here, its limit comes first. */
+const KEEPER_SLACK_MS = 1_000
+
+const TEXT = String.raw`berth_dir=$1 berth_box=$2 berth_limit=$3 berth_grace=$4 berth_words=$5
 shift 5
 trap : TERM INT HUP
 exec 2>"$berth_dir/messages"
 berth_stat=$$
 [ -r "/proc/$$/stat" ] && IFS= read -r berth_stat <"/proc/$$/stat"
 printf '%s\n' "$berth_stat" >"$berth_dir/keeper"
-cd "$berth_box" || exit 125
+[ -d "$berth_box" ] || exit 125
 ulimit -c 0
 (
   trap '' TERM INT HUP
@@ -60,6 +68,29 @@ times >"$berth_dir/times"
 echo "$berth_stage $berth_how $berth_status" >"$berth_dir/status"
 kill -KILL 0
 `
+
+/** Starts a keeper in a session of its own (KP1); the caller listens for `spawn`, `error` and `exit`. */
+export const spawnKeeper = (
+  paths: BoxPaths,
+  command: HostCommand,
+  spec: Pick<TaskSpec, "timeoutMs" | "graceMs">,
+): ChildProcess => {
+  const limits = [spec.timeoutMs + KEEPER_SLACK_MS, spec.graceMs].map((ms) => (ms / 1_000).toFixed(3))
+  const words = [
+    paths.control,
+    paths.box,
+    ...limits,
+    String(command.compile.length),
+    ...command.compile,
+    ...command.run,
+  ]
+  return spawn("/bin/sh", ["-c", TEXT, "berth", ...words], {
+    cwd: paths.box,
+    env: command.env,
+    detached: true,
+    stdio: "ignore",
+  })
+}
 
 /** How the program ended, as the keeper wrote it. */
 export interface KeeperReport {

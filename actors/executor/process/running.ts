@@ -9,7 +9,7 @@
  *   PR3. A program that writes much faster than the sink takes is held (SIGSTOP) until the sink has caught up.
  *   PR4. Nothing here ends the program when its run is interrupted or this process goes away.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect } from "effect"
@@ -21,7 +21,7 @@ import { type BoxPaths, feedBox, onDisk, readControl } from "./box.ts"
 import { type HostCommand, hostCommand } from "./command.ts"
 import { exitOf } from "./exit.ts"
 import { Follower } from "./follow.ts"
-import { KEEPER, type KeeperIdentity, parseIdentity, parseReport } from "./keeper.ts"
+import { type KeeperIdentity, parseIdentity, parseReport, spawnKeeper } from "./keeper.ts"
 import { isAlive, signalGroup } from "./signals.ts"
 
 /** Between two looks at a program that writes nothing; it grows from the first to the second. */
@@ -31,8 +31,6 @@ const IDLE_MS_MAX = 50
 const HOLD_BYTES = 64 * 1024 * 1024
 const RELEASE_BYTES = 16 * 1024 * 1024
 const HOLD_LOOK_MS = 100
-/** The keeper's own limit is for when this process is gone; while it is here, its limit comes first. */
-const KEEPER_SLACK_MS = 1_000
 const CHUNKS_PER_TURN = 16
 
 export class RunningProgram {
@@ -141,30 +139,18 @@ export class RunningProgram {
   }
 
   #spawn(job: Job, command: HostCommand): Effect.Effect<void, BerthError> {
-    const limitMs = job.spec.timeoutMs + KEEPER_SLACK_MS
-    const seconds = (ms: number): string => (ms / 1_000).toFixed(3)
-    const words = [this.#paths.control, this.#paths.box, seconds(limitMs), seconds(job.spec.graceMs)]
-    const argv = [...words, String(command.compile.length), ...command.compile, ...command.run]
     return Effect.callback<void, BerthError>((resume) => {
-      // KP1: `detached` makes the keeper the leader of a group of its own.
-      const child = spawn("/bin/sh", ["-c", KEEPER, "berth", ...argv], {
-        cwd: this.#paths.box,
-        env: command.env,
-        detached: true,
-        stdio: "ignore",
-      })
-      child.once("error", (cause) => {
-        resume(
-          Effect.fail(
-            berthError("BACKEND_UNAVAILABLE", `the program could not be started: ${cause.message}`, { cause }),
-          ),
-        )
-      })
-      child.once("exit", () => this.#exited(child))
-      child.once("spawn", () => {
-        this.#spawned(child)
-        resume(Effect.void)
-      })
+      try {
+        const child = spawnKeeper(this.#paths, command, job.spec)
+        child.once("error", (cause) => resume(Effect.fail(spawnError(cause))))
+        child.once("exit", () => this.#exited(child))
+        child.once("spawn", () => {
+          this.#spawned(child)
+          resume(Effect.void)
+        })
+      } catch (cause) {
+        resume(Effect.fail(spawnError(cause)))
+      }
     })
   }
 
@@ -297,6 +283,14 @@ const wallMsOf = async (paths: BoxPaths): Promise<number | null> => {
     )
   const [beganAtMs, endedAtMs] = await Promise.all([mtimeMs("keeper"), mtimeMs("status")])
   return beganAtMs === null || endedAtMs === null ? null : Math.max(0, Math.round(endedAtMs - beganAtMs))
+}
+
+/** The system takes only so many bytes of arguments and environment; that no repeat will change. */
+const spawnError = (cause: unknown): BerthError => {
+  const code = cause instanceof Error && "code" in cause ? cause.code : null
+  if (code === "E2BIG")
+    return berthError("TOO_LARGE", "arguments and environment are more than this host can pass on", { cause })
+  return berthError("BACKEND_UNAVAILABLE", `the program could not be started: ${String(cause)}`, { cause })
 }
 
 const lost = (message: string): BerthError =>

@@ -61,7 +61,7 @@ export interface Backend {
   readonly close: () => void
 }
 
-/** Containers that start at once; measured, see bench/gates/startWidth.ts. */
+/** Containers that start at once; measured by bench/startWidth.ts. */
 export const START_WIDTH = 4
 
 const SLOTS: BulkheadLimits = { slots: 64, waitingMax: 1_024, waitMsMax: 60_000 }

@@ -1,6 +1,7 @@
 import {
   balance,
   deposit,
+  RETRY_BUDGET_LIMITS,
   type RetryBudget,
   type RetryBudgetLimits,
   withdraw,
@@ -36,3 +37,7 @@ export class SharedRetryBudget {
     return Math.floor(balance(this.#limits, this.#budget, this.#clock.monoMs()))
   }
 }
+
+/** The budget of one process, with the usual limits. */
+export const makeRetryBudget = (clock: Clock["Service"]): SharedRetryBudget =>
+  new SharedRetryBudget(RETRY_BUDGET_LIMITS, clock)

@@ -174,6 +174,7 @@ describe("however a watch is cut", () => {
 
 type Piece = typeof pieces extends fc.Arbitrary<readonly (infer P)[]> ? P : never
 
+/** The log that these pieces make: bytes whose value is their offset, and a gap for what was only sent live. */
 function logOf(made: readonly Piece[]) {
   const totals = { stdout: 0, stderr: 0 }
   const kept = { stdout: 0, stderr: 0 }
@@ -184,14 +185,11 @@ function logOf(made: readonly Piece[]) {
     stream,
     bytes: Uint8Array.from({ length: size }, (_, index) => (offset + index) % 256),
   })
-  const flush = (stream: "stdout" | "stderr") => {
-    if (kept[stream] === totals[stream]) return
-    seq += 1
-    log.push({
-      ...(gap(seq, kept[stream], totals[stream] - kept[stream]) as Extract<TaskEvent, { type: "gap" }>),
-      stream,
-    })
-    kept[stream] = totals[stream]
+  const fill = (stream: "stdout" | "stderr", upTo: number) => {
+    if (kept[stream] === upTo) return
+    const missing = gap(++seq, kept[stream], upTo - kept[stream]) as Extract<TaskEvent, { type: "gap" }>
+    log.push({ ...missing, stream })
+    kept[stream] = upTo
   }
   for (const { stream, size, live, sibling, repeated } of made) {
     const offset = totals[stream]
@@ -200,21 +198,13 @@ function logOf(made: readonly Piece[]) {
       log.push(chunk(null, stream, offset, size))
       continue
     }
-    flush2(stream, offset)
+    fill(stream, offset)
     if (!sibling || seq === 1) seq += 1
     log.push(chunk(seq, stream, offset, size))
     kept[stream] = totals[stream]
     if (repeated) log.push(chunk(++seq, stream, offset, size))
   }
-  flush("stdout")
-  flush("stderr")
+  fill("stdout", totals.stdout)
+  fill("stderr", totals.stderr)
   return { log, totals }
-
-  /** What was only sent live before these bytes stands in the log as a gap. */
-  function flush2(stream: "stdout" | "stderr", offset: number) {
-    if (kept[stream] === offset) return
-    seq += 1
-    log.push({ ...(gap(seq, kept[stream], offset - kept[stream]) as Extract<TaskEvent, { type: "gap" }>), stream })
-    kept[stream] = offset
-  }
 }

@@ -1,0 +1,7 @@
+import type { Gate } from "./gate.ts"
+import { halfOpenGates } from "./halfOpen.ts"
+import { isolationGates } from "./isolation.ts"
+import { jitterGates } from "./jitter.ts"
+import { rejectionGates } from "./rejection.ts"
+
+export const GATES: readonly Gate[] = [...rejectionGates, ...halfOpenGates, ...jitterGates, ...isolationGates]

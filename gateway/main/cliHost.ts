@@ -1,0 +1,116 @@
+/** What the command line needs from this process; the CLI itself knows only the SDK. */
+import { readdir, stat } from "node:fs/promises"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { berthError } from "../../core/errors.ts"
+import { backup, readLock, restore } from "../../store/sqlite/index.ts"
+import { type CliHost, type EmbeddedOptions, processTerminal } from "../cli/index.ts"
+import { connect } from "../client/index.ts"
+import { mintToken, openSecret } from "../server/secret.ts"
+import { diagnose } from "./doctor.ts"
+import { embeddedClient } from "./embedded.ts"
+import { executorName } from "./executors.ts"
+import { DEFAULT_ENGINE } from "./index.ts"
+import { jsonLogger, SILENT } from "./logger.ts"
+import { dataDirOf } from "./paths.ts"
+import { openServer, type Server, type ServerOptions } from "./server.ts"
+import { VERSION } from "./version.ts"
+
+const LOCAL_OWNER = "local"
+const TOKEN_LIFE_MS = 12 * 3_600_000
+const FATAL_EXIT_CODE = 125
+
+/** As whom the commands of one machine speak to their own server: whoever can read the data directory's secret. */
+const LOCAL = { owner: LOCAL_OWNER, role: "admin", laneMax: "urgent" } as const
+
+function serverOptions(options: EmbeddedOptions, environment: NodeJS.ProcessEnv): Omit<ServerOptions, "logger" | "door"> {
+  return {
+    dataDir: dataDirOf(options.dataDir, environment),
+    executor: executorName(options.executor ?? environment.BERTH_EXECUTOR),
+    engine: environment.DOCKER_HOST ?? DEFAULT_ENGINE,
+    handlers: {},
+    config: { slots: options.slots },
+    environment,
+    onFatal: (reason) => {
+      process.stderr.write(`berth: the server cannot go on: ${reason}\n`)
+      process.exit(FATAL_EXIT_CODE)
+    },
+  }
+}
+
+/** Keys of another issuer, when the environment names them. */
+function jwksOf(environment: NodeJS.ProcessEnv): { readonly url: string; readonly issuer: string } | null {
+  const { BERTH_JWKS_ISSUER: issuer, BERTH_JWKS_URL: url } = environment
+  if (url === undefined) return null
+  if (issuer === undefined) throw berthError("CONFIG_INVALID", "BERTH_JWKS_URL needs BERTH_JWKS_ISSUER", { path: "BERTH_JWKS_ISSUER" })
+  return { url, issuer }
+}
+
+const listOf = (value: string | undefined): readonly string[] => (value ?? "").split(",").filter((part) => part !== "")
+
+async function bytesBelow(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true })
+  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then((entry) => (entry.isFile() ? entry.size : 0))))
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+async function secretOf(dataDir: string): Promise<Uint8Array> {
+  return Effect.runPromise(openSecret(dataDir))
+}
+
+export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
+  const closedOf = (server: Server): { readonly close: () => Promise<void>; readonly closed: Promise<void> } => {
+    let ended = (): void => {}
+    const closed = new Promise<void>((resolve) => {
+      ended = resolve
+    })
+    return { close: () => server.close().finally(ended), closed }
+  }
+  return {
+    ...processTerminal(process),
+    version: VERSION,
+    env: environment,
+    after: (ms, callback) => {
+      const timer = setTimeout(callback, ms)
+      return () => clearTimeout(timer)
+    },
+    nowMs: () => Date.now(),
+    connect,
+    locate: async (given) => {
+      const dataDir = dataDirOf(given, environment)
+      const found = readLock(dataDir)
+      if (found?.url == null) return null
+      return { url: found.url, token: async () => mintToken(await secretOf(dataDir), LOCAL, Date.now(), TOKEN_LIFE_MS) }
+    },
+    openEmbedded: async (options) => {
+      const server = await openServer({ ...serverOptions(options, environment), logger: SILENT, door: null })
+      const client = await embeddedClient(server, LOCAL, SILENT)
+      return { client, dataDir: server.dataDir, close: () => client.close().then(server.close) }
+    },
+    serve: async (options) => {
+      const logger = jsonLogger(environment.BERTH_LOG ?? "info", VERSION)
+      const door = {
+        ...(options.bind === undefined ? {} : { host: options.bind }),
+        port: options.port ?? Number(environment.BERTH_PORT ?? 7411),
+        hosts: listOf(environment.BERTH_HOSTS),
+        origins: listOf(environment.BERTH_ORIGINS),
+        jwks: jwksOf(environment),
+      }
+      const server = await openServer({ ...serverOptions(options, environment), logger, door })
+      const token = await server.mint(LOCAL, TOKEN_LIFE_MS)
+      return { url: server.url ?? "", token, pid: process.pid, dataDir: server.dataDir, ...closedOf(server) }
+    },
+    mintToken: async ({ dataDir, laneMax, lifeMs, owner, role }) =>
+      mintToken(await secretOf(dataDirOf(dataDir, environment)), { owner, role, laneMax }, Date.now(), lifeMs),
+    doctor: ({ dataDir }) => diagnose(dataDirOf(dataDir, environment), environment.DOCKER_HOST ?? DEFAULT_ENGINE),
+    backup: async ({ dataDir, to }) => {
+      await Effect.runPromise(backup(dataDirOf(dataDir, environment), to))
+      return { bytes: await bytesBelow(to) }
+    },
+    restore: async ({ dataDir, from }) => {
+      const target = dataDirOf(dataDir, environment)
+      await Effect.runPromise(restore(from, target))
+      return { dataDir: target }
+    },
+  }
+}

@@ -1,0 +1,112 @@
+/** The library: `import { Berth } from "berth"`. A server inside your program, and the SDK's client to it. */
+import type { Handlers } from "../../actors/executor/handler/index.ts"
+import type { ConfigInput } from "../../core/config.ts"
+import { berthError } from "../../core/errors.ts"
+import type { Logger } from "../../core/telemetry.ts"
+import type { BerthClient } from "../client/client.ts"
+import { embeddedClient } from "./embedded.ts"
+import { type ExecutorName, executorName } from "./executors.ts"
+import { SILENT } from "./logger.ts"
+import { dataDirOf } from "./paths.ts"
+import { openServer, type Server } from "./server.ts"
+
+export type { Handler, HandlerContext, Handlers } from "../../actors/executor/handler/index.ts"
+export type { ConfigInput } from "../../core/config.ts"
+export type { Logger } from "../../core/telemetry.ts"
+export type { ExecutorName } from "./executors.ts"
+export * from "../client/publicTypes.ts"
+
+export const DEFAULT_ENGINE = "unix:///var/run/docker.sock"
+
+export interface OpenOptions {
+  /** Everything that is kept is kept here. Default `.berth` in the home directory. One process at a time. */
+  readonly dataDir?: string
+  /** Functions of this program that tasks may name. */
+  readonly handlers?: Handlers
+  /** What runs programs. Default `docker`; `none` for handlers alone; `process` isolates nothing. */
+  readonly executor?: ExecutorName
+  /** Address of the container engine. Default `unix:///var/run/docker.sock`. */
+  readonly engine?: string
+  /** Attempts at once. Default 8. */
+  readonly slots?: number
+  /** Further settings, see core/config.ts. */
+  readonly config?: ConfigInput
+  /** As whom this program's tasks are submitted. Default `local`. */
+  readonly owner?: string
+  /** Also listens for other clients; `port` 0 takes any free one. */
+  readonly listen?: { readonly host?: string; readonly port: number }
+  readonly logger?: Logger
+  /** Told when the server cannot go on. Default: throws, so that the process ends and a successor adopts what runs. */
+  readonly onFatal?: (reason: string) => void
+}
+
+/** An embedded server and its client in one: all methods of the client, and what only the one who embeds may do. */
+export class Berth implements AsyncDisposable {
+  /** Submits, watches, cancels: the same client that `connect` of `berth/client` returns. */
+  readonly client: BerthClient
+  readonly #server: Server
+  readonly #owner: string
+
+  private constructor(server: Server, client: BerthClient, owner: string) {
+    this.#server = server
+    this.client = client
+    this.#owner = owner
+  }
+
+  /**
+   * Opens a server on a data directory.
+   *
+   * @returns after everything that an earlier process left behind was adopted or given back
+   * @throws BerthError DATA_DIR_LOCKED, CONFIG_INVALID, SCHEMA_TOO_NEW, STORE_UNAVAILABLE
+   */
+  static async open(options: OpenOptions = {}): Promise<Berth> {
+    const owner = options.owner ?? "local"
+    const server = await openServer({
+      dataDir: dataDirOf(options.dataDir, process.env),
+      executor: executorName(options.executor),
+      engine: options.engine ?? process.env.DOCKER_HOST ?? DEFAULT_ENGINE,
+      handlers: options.handlers ?? {},
+      config: { ...options.config, slots: options.slots ?? options.config?.slots },
+      environment: process.env,
+      logger: options.logger ?? SILENT,
+      door: options.listen === undefined ? null : { ...options.listen, jwks: null },
+      onFatal: options.onFatal ?? failLoudly,
+    })
+    const client = await embeddedClient(server, { owner, role: "admin", laneMax: "urgent" }, options.logger ?? SILENT)
+    return new Berth(server, client, owner)
+  }
+
+  get dataDir(): string {
+    return this.#server.dataDir
+  }
+  /** Where other clients may connect; null unless `listen` was given. */
+  get url(): string | null {
+    return this.#server.url
+  }
+
+  /** A token for another client of this server. Default: this program's own owner, for a day. */
+  token(options: { readonly owner?: string; readonly role?: "user" | "admin"; readonly lifeMs?: number } = {}): Promise<string> {
+    const { lifeMs, owner = this.#owner, role = "user" } = options
+    return this.#server.mint({ owner, role, laneMax: "urgent" }, lifeMs)
+  }
+
+  run: BerthClient["run"] = (...args) => this.client.run(...args)
+  submit: BerthClient["submit"] = (...args) => this.client.submit(...args)
+  task: BerthClient["task"] = (...args) => this.client.task(...args)
+  get: BerthClient["get"] = (...args) => this.client.get(...args)
+
+  /** Stops the server. Running containers are left to whoever opens this directory next; handlers are told to stop. */
+  async close(): Promise<void> {
+    await this.client.close()
+    await this.#server.close()
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+function failLoudly(reason: string): void {
+  queueMicrotask(() => {
+    throw berthError("INTERNAL", `the embedded server cannot go on: ${reason}`)
+  })
+}

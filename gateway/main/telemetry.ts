@@ -1,0 +1,49 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client"
+import { METRICS, type MetricKey, type Telemetry } from "../../core/telemetry.ts"
+import { LANES } from "../../core/words.ts"
+import type { BerthNode } from "../../actors/node.ts"
+
+const MILLISECONDS = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000]
+
+/** The metrics of core/telemetry.ts in a Prometheus registry. */
+export function prometheus(registry: Registry): Telemetry {
+  const counters = new Map<MetricKey, Counter>()
+  const histograms = new Map<MetricKey, Histogram>()
+  for (const [key, metric] of Object.entries(METRICS)) {
+    const labelNames = "labels" in metric ? [...metric.labels] : []
+    const { help, name } = metric
+    if (metric.kind === "counter") counters.set(key as MetricKey, new Counter({ name, help, labelNames, registers: [registry] }))
+    if (metric.kind === "histogram") histograms.set(key as MetricKey, new Histogram({ name, help, buckets: MILLISECONDS, registers: [registry] }))
+  }
+  return {
+    count: (metric, labels = {}, by = 1) => counters.get(metric)?.inc(labels, by),
+    observe: (metric, value) => histograms.get(metric)?.observe(value),
+  }
+}
+
+/** Gauges are asked for when somebody reads the metrics. */
+export function nodeGauges(registry: Registry, node: BerthNode): void {
+  const gauge = (key: "slotsUsed" | "slotDrift", read: () => number): void => {
+    const { help, name } = METRICS[key]
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  gauge("slotsUsed", node.heldCount)
+  gauge("slotDrift", node.slotDrift)
+  const { help, name } = METRICS.waiting
+  new Gauge({
+    name,
+    help,
+    labelNames: ["lane"],
+    registers: [registry],
+    collect() {
+      for (const lane of LANES) this.set({ lane }, node.waitingIn(lane))
+    },
+  })
+}

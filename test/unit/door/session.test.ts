@@ -1,0 +1,298 @@
+import { Effect } from "effect"
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { berthError } from "../../../core/errors.ts"
+import { METHOD_NAMES } from "../../../gateway/protocol/methods.ts"
+import { settle } from "../../support/clock.ts"
+import { fakeSession } from "../../support/fakeLink.ts"
+
+const submit = { runtime: "python", code: "1" }
+
+describe("S1: requests in flight", () => {
+  it("are bounded; the answers of the others are not disturbed", async () => {
+    const { tasks, ask, answer } = fakeSession({ inFlightMax: 2 })
+    let release = (): void => undefined
+    tasks.hold = Effect.promise(() => new Promise<void>((resolve) => (release = resolve)))
+    await ask(1, "task.get", { id: "a" })
+    const first = release
+    await ask(2, "task.get", { id: "a" })
+    await ask(3, "task.get", { id: "a" })
+    expect(answer(3).error.data).toMatchObject({ code: "TOO_MANY", retryable: true })
+    expect([answer(1), answer(2)]).toEqual([undefined, undefined])
+    first()
+    await settle()
+    expect(answer(1).error.data.code).toBe("NOT_FOUND")
+    tasks.hold = null
+    await ask(4, "task.get", { id: "a" })
+    expect(answer(4).error.data.code).toBe("NOT_FOUND")
+  })
+
+  it("have ids of their own", async () => {
+    const { tasks, link, ask } = fakeSession()
+    tasks.hold = Effect.never
+    await ask(1, "task.get", { id: "a" })
+    await ask(1, "task.get", { id: "b" })
+    expect(link.sent).toMatchObject([{ id: 1, error: { data: { code: "INVALID_REQUEST", path: "id" } } }])
+  })
+})
+
+describe("S2: every request is answered", () => {
+  it("with DEADLINE_EXCEEDED when nothing else comes, and only once", async () => {
+    const { tasks, link, clock, ask, answer } = fakeSession({ requestMsMax: 1_000 })
+    let release = (): void => undefined
+    tasks.hold = Effect.promise(() => new Promise<void>((resolve) => (release = resolve)))
+    await ask(1, "task.submit", submit)
+    expect(link.sent).toEqual([])
+    await clock.advance(1_000)
+    expect(answer(1).error.data).toMatchObject({ code: "DEADLINE_EXCEEDED", retryable: true })
+    release()
+    await settle()
+    expect(link.sent).toHaveLength(1)
+  })
+
+  it("with INTERNAL and no word of the defect when the service has one", async () => {
+    const { tasks, link, ask, answer } = fakeSession()
+    tasks.hold = Effect.die(new Error("the secret of the house"))
+    await ask(1, "task.submit", submit)
+    expect(answer(1).error.data.code).toBe("INTERNAL")
+    expect(JSON.stringify(link.sent)).not.toContain("secret of the house")
+  })
+
+  it("with the service's own error, its hint and its path", async () => {
+    const { tasks, ask, answer } = fakeSession()
+    tasks.hold = Effect.fail(berthError("STORAGE_FULL", "the disk is full", { path: "params.code" }))
+    await ask(1, "task.submit", submit)
+    expect(answer(1).error).toMatchObject({
+      message: "the disk is full",
+      data: { code: "STORAGE_FULL", retryable: true, path: "params.code" },
+    })
+    expect(answer(1).error.data.hint.length).toBeGreaterThan(10)
+  })
+
+  it("leaves no timer behind when it was answered", async () => {
+    const { clock, ask } = fakeSession()
+    await ask(1, "task.submit", submit)
+    expect(clock.armed()).toBe(0)
+  })
+})
+
+describe("S3: the pace of messages", () => {
+  it("a burst, then a rate; what is beyond is refused and nothing of it is done", async () => {
+    const { session, clock, tasks, link, ask } = fakeSession({
+      messagesBurst: 3,
+      messagesPerSecond: 2,
+      messagesRefusedMax: 100,
+    })
+    for (let at = 1; at <= 5; at++) await ask(at, "task.submit", submit)
+    expect(tasks.submitted).toHaveLength(3)
+    expect(link.sent.map(({ id, error }) => [id, error?.data.code])).toEqual([
+      [1, undefined],
+      [2, undefined],
+      [3, undefined],
+      [4, "RATE_LIMITED"],
+      [5, "RATE_LIMITED"],
+    ])
+    await clock.advance(1_000)
+    for (let at = 6; at <= 8; at++) await ask(at, "task.submit", submit)
+    expect(tasks.submitted).toHaveLength(5)
+    session.closed()
+  })
+
+  it("who goes on regardless is closed with 4429", async () => {
+    const { session, link } = fakeSession({ messagesBurst: 2, messagesRefusedMax: 3 })
+    for (let at = 0; at < 100; at++) session.receive("{")
+    expect(link.closes).toEqual([{ code: 4429, reason: "RATE_LIMITED: too many messages" }])
+    expect(link.sent.length).toBeLessThanOrEqual(6)
+  })
+
+  it("notifications and binary frames count too, and do nothing", async () => {
+    const { session, tasks, link } = fakeSession({ messagesBurst: 2, messagesRefusedMax: 3 })
+    session.receive(JSON.stringify({ jsonrpc: "2.0", method: "task.submit", params: submit }))
+    session.receiveBinary()
+    await settle()
+    expect(tasks.submitted).toEqual([])
+    expect(link.sent).toMatchObject([{ id: null, error: { data: { code: "PARSE_ERROR" } } }])
+    for (let at = 0; at < 5; at++) session.receive(JSON.stringify({ jsonrpc: "2.0", method: "x" }))
+    expect(link.closes).toHaveLength(1)
+  })
+})
+
+describe("S4: the token's end", () => {
+  const expiring = (lifeMs: number) => fakeSession({}, { identity: { expiresAtMs: 1_750_000_000_000 + lifeMs } })
+
+  it("closes with 4401 when it comes, and not before", async () => {
+    const { clock, link } = expiring(60_000)
+    await clock.advance(59_999)
+    expect(link.closes).toEqual([])
+    await clock.advance(1)
+    expect(link.closes).toEqual([{ code: 4401, reason: "UNAUTHORIZED: the token has expired" }])
+    expect(clock.armed()).toBe(0)
+  })
+
+  it("is noticed within five seconds when the wall clock jumps past it", async () => {
+    const { clock, link } = expiring(3_600_000)
+    clock.stepWall(4_000_000)
+    await clock.advance(5_000)
+    expect(link.closes).toMatchObject([{ code: 4401 }])
+  })
+
+  it("moves with auth.refresh, for the same owner only", async () => {
+    const identity = (owner: string, role: "user" | "admin" = "user") => ({
+      principal: { owner, role, laneMax: "urgent" as const },
+      expiresAtMs: 1_750_000_000_000 + 120_000,
+    })
+    const authenticator = { verify: (token: string) => Effect.succeed(identity(token)) }
+    const { clock, link, ask, answer } = fakeSession(
+      {},
+      { identity: { expiresAtMs: 1_750_000_000_000 + 10_000 }, authenticator },
+    )
+    await ask(1, "auth.refresh", { token: "bob" })
+    expect(answer(1).error.data).toMatchObject({ code: "FORBIDDEN", path: "params.token" })
+    await ask(2, "auth.refresh", { token: "ann" })
+    expect(answer(2).result).toEqual({ expiresAtMs: 1_750_000_000_000 + 120_000 })
+    await clock.advance(60_000)
+    expect(link.closes).toEqual([])
+    await clock.advance(60_000)
+    expect(link.closes).toMatchObject([{ code: 4401 }])
+  })
+
+  it("takes an admin's watches away when the new token is no admin's", async () => {
+    const verify = () =>
+      Effect.succeed({
+        principal: { owner: "ann", role: "user" as const, laneMax: "urgent" as const },
+        expiresAtMs: Number.MAX_SAFE_INTEGER,
+      })
+    const { tasks, link, session, ask } = fakeSession(
+      {},
+      { identity: { principal: { owner: "ann", role: "admin", laneMax: "urgent" } }, authenticator: { verify } },
+    )
+    const foreign = tasks.add("bob")
+    await ask(1, "task.watch", { id: foreign.id })
+    await ask(2, "auth.refresh", { token: "t" })
+    expect(link.sent.at(-2)).toMatchObject({
+      method: "subscription.ended",
+      params: { error: { data: { code: "FORBIDDEN" } } },
+    })
+    tasks.emit(foreign.id, { type: "end", status: "completed" })
+    await settle()
+    expect(link.sent.at(-1)).toMatchObject({ id: 2 })
+    session.closed()
+  })
+})
+
+describe("subscriptions", () => {
+  it("W1: a hundred thousand attempts leave as many as are allowed", async () => {
+    const { tasks, session, ask } = fakeSession({
+      messagesBurst: 1_000_000,
+      subscriptionsMax: 100,
+      inFlightMax: 1_000_000,
+    })
+    const task = tasks.add("ann")
+    for (let at = 0; at < 1_000; at++) {
+      for (let each = 0; each < 100; each++) {
+        session.receive(`{"jsonrpc":"2.0","id":${at * 100 + each},"method":"task.watch","params":{"id":"${task.id}"}}`)
+      }
+      await settle(1)
+    }
+    await settle()
+    expect(tasks.watching()).toBe(100)
+    await ask("more", "task.watch", { id: task.id })
+    session.closed()
+    await settle()
+    expect(tasks.watching()).toBe(0)
+  })
+
+  it("W2: the answer comes before the first event", async () => {
+    const { tasks, link, ask } = fakeSession()
+    const task = tasks.add("ann")
+    await ask(1, "task.watch", { id: task.id })
+    expect(link.sent.map(({ id, method }) => id ?? method)).toEqual([1, "task.event"])
+  })
+
+  it("W2: one whose answer could not be given does not stay", async () => {
+    const { tasks, clock, session, ask } = fakeSession({ requestMsMax: 10 })
+    const task = tasks.add("ann")
+    tasks.hold = Effect.never
+    await ask(1, "task.watch", { id: task.id })
+    await clock.advance(10)
+    tasks.hold = null
+    expect(tasks.watching()).toBe(0)
+    session.closed()
+  })
+
+  it("W3: a watch that fails says why", async () => {
+    const { tasks, link, ask } = fakeSession()
+    const task = tasks.add("ann")
+    const gone = berthError("STORE_UNAVAILABLE", "no answer")
+    let calls = 0
+    tasks.hold = Effect.suspend(() => (++calls === 1 ? Effect.void : Effect.fail(gone)))
+    await ask(1, "task.watch", { id: task.id })
+    expect(link.sent).toMatchObject([
+      { id: 1, result: { subscription: "s1" } },
+      {
+        method: "subscription.ended",
+        params: { subscription: "s1", error: { data: { code: "STORE_UNAVAILABLE", retryable: true } } },
+      },
+    ])
+  })
+})
+
+describe("whatever comes in", () => {
+  const value = fc.jsonValue({ maxDepth: 4 })
+  const message = fc.oneof(
+    fc.string({ unit: "binary" }),
+    value.map((any) => JSON.stringify(any)),
+    fc
+      .record({
+        method: fc.oneof(fc.constantFrom(...METHOD_NAMES), fc.string()),
+        id: fc.oneof(fc.nat(), fc.string()),
+        params: fc.oneof(
+          value,
+          fc.dictionary(
+            fc.constantFrom(
+              "id",
+              "ids",
+              "runtime",
+              "code",
+              "lane",
+              "labels",
+              "fromSeq",
+              "subscription",
+              "token",
+              "cursor",
+              "rowsMax",
+            ),
+            value,
+          ),
+        ),
+      })
+      .map(({ method, id, params }) => JSON.stringify({ jsonrpc: "2.0", id, method, params })),
+  )
+
+  it("is answered with a result or a typed error, and the session lives", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 8 }), async (messages) => {
+        const { session, link, ask, answer } = fakeSession({ messagesBurst: 10_000 })
+        for (const text of messages) session.receive(text)
+        await settle(5)
+        for (const sent of link.sent) {
+          if (sent.method !== undefined) continue
+          const isTyped =
+            sent.error !== undefined &&
+            typeof sent.error.code === "number" &&
+            sent.error.message.length > 0 &&
+            sent.error.data.hint.length > 0
+          expect([JSON.stringify(sent).slice(0, 200), sent.result !== undefined || isTyped]).toEqual([
+            expect.anything(),
+            true,
+          ])
+          if (sent.error !== undefined) expect(sent.error.data.code).not.toBe("INTERNAL")
+        }
+        await ask("alive", "system.info")
+        expect(answer("alive").result.info.nodeId).toBe("fake-1")
+        session.closed()
+      }),
+      { numRuns: 150 },
+    )
+  })
+})
