@@ -53,7 +53,13 @@ export interface TaskView {
 
 /** One event of a watch. `seq` is null only for output that is sent live and not kept. */
 export type WatchEvent =
-  | { readonly type: "state"; readonly seq: Seq; readonly taskId: string; readonly facts: readonly string[]; readonly task: TaskView }
+  | {
+      readonly type: "state"
+      readonly seq: Seq
+      readonly taskId: string
+      readonly facts: readonly string[]
+      readonly task: TaskView
+    }
   | {
       readonly type: "output"
       readonly seq: Seq | null
@@ -97,7 +103,11 @@ export interface SystemInfo {
   readonly ready: boolean
   readonly headSeq: Seq
   readonly checkpointSeq: Seq
-  readonly executors: readonly { readonly name: string; readonly accepting: boolean; readonly detail: Readonly<Record<string, unknown>> }[]
+  readonly executors: readonly {
+    readonly name: string
+    readonly accepting: boolean
+    readonly detail: Readonly<Record<string, unknown>>
+  }[]
   readonly slotDrift: number
   readonly repairs: number
   readonly startedAtMs: number

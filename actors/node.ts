@@ -1,59 +1,35 @@
 /**
  * One node: the roles that run in this process, started and stopped in one documented order.
  *
- *   start   hub → leader's term → take over what a predecessor left → worker pulls → service answers
+ *   start   hub → leader's term → what a predecessor left → worker pulls → service answers
  *   stop    worker drains, then detaches → worker leaves the registry → term and hub end with the scope
  *
  *   N1. Nothing is pulled before everything that a predecessor held is adopted, given back or removed.
  *   N2. Stopping is idempotent and leaves running containers to a successor; handlers are told to stop.
  */
-import { createHash } from "node:crypto"
-import { hostname } from "node:os"
 import { Effect, type Scope } from "effect"
-import type { Config } from "../core/config.ts"
 import type { BerthError } from "../core/errors.ts"
-import { Blobs } from "../core/ports/blobs.ts"
-import { Clock } from "../core/ports/clock.ts"
-import { EventLog } from "../core/ports/eventLog.ts"
-import type { ExecutorShape } from "../core/ports/executor.ts"
-import { Failpoints } from "../core/ports/failpoints.ts"
-import { Queue } from "../core/ports/queue.ts"
-import { Random } from "../core/ports/random.ts"
-import { ReadModel } from "../core/ports/readModel.ts"
-import { Signals } from "../core/ports/signals.ts"
-import { Workers } from "../core/ports/workers.ts"
-import { DEFAULT_POOL } from "../core/task/prepare.ts"
-import type { AttemptResult } from "../core/task/result.ts"
-import type { Logger, Telemetry } from "../core/telemetry.ts"
+import type { Blobs } from "../core/ports/blobs.ts"
+import type { Clock } from "../core/ports/clock.ts"
+import type { EventLog } from "../core/ports/eventLog.ts"
+import type { Failpoints } from "../core/ports/failpoints.ts"
+import type { Queue } from "../core/ports/queue.ts"
+import type { Random } from "../core/ports/random.ts"
+import type { ReadModel } from "../core/ports/readModel.ts"
+import type { Signals } from "../core/ports/signals.ts"
+import type { Workers } from "../core/ports/workers.ts"
 import type { Lane } from "../core/words.ts"
 import type { SystemInfo, TaskService } from "./api.ts"
 import { makeHub } from "./hub.ts"
 import { makeTerm, type Term } from "./leader/term.ts"
-import { Programs, programsLayer } from "./programs.ts"
+import { programsLayer } from "./programs.ts"
+import { type NodeOptions, type NodePorts, nodePorts } from "./roles/parts.ts"
+import { makeWorkerRole } from "./roles/worker.ts"
 import { makeService } from "./service.ts"
 import { supervised } from "./supervised.ts"
-import { Turns, turnsLayer } from "./turns.ts"
-import type { Deps } from "./worker/held.ts"
-import { startSweeping } from "./worker/sweeping.ts"
-import { takeOver } from "./worker/takeover.ts"
-import { makeWorker } from "./worker/worker.ts"
+import { turnsLayer } from "./turns.ts"
 
-const REGISTRY_REFRESH_MS = 200
-
-export interface NodeOptions {
-  readonly config: Config
-  readonly clusterId: string
-  readonly nodeId: string
-  readonly version: string
-  readonly store: SystemInfo["store"]
-  readonly executors: readonly ExecutorShape[]
-  readonly handlers: readonly string[]
-  readonly executorDetail: (name: string) => Readonly<Record<string, unknown>>
-  readonly logger: Logger
-  readonly telemetry: Telemetry
-  /** The node cannot go on: its process should end, and a successor adopts what runs. */
-  readonly onFatal: (reason: string) => void
-}
+export type { NodeOptions } from "./roles/parts.ts"
 
 export interface BerthNode {
   readonly service: TaskService["Service"]
@@ -68,55 +44,22 @@ export interface BerthNode {
 
 type Ports = EventLog | ReadModel | Queue | Signals | Workers | Blobs | Clock | Random | Failpoints
 
-export const startNode = (options: NodeOptions): Effect.Effect<BerthNode, BerthError, Scope.Scope | Ports> =>
-  runNode(options).pipe(Effect.provide(programsLayer), Effect.provide(turnsLayer))
+export const startNode = (
+  given: Omit<NodeOptions, "startedAtMs">,
+): Effect.Effect<BerthNode, BerthError, Scope.Scope | Ports> =>
+  nodePorts.pipe(
+    Effect.flatMap((ports) => runNode({ ...given, startedAtMs: ports.clock.nowMs() }, ports)),
+    Effect.provide(programsLayer),
+    Effect.provide(turnsLayer),
+  )
 
-const runNode = Effect.fn("node")(function* (options: NodeOptions) {
-  const { config, executors: all, logger, telemetry } = options
-  const ports = {
-    log: yield* EventLog,
-    readModel: yield* ReadModel,
-    queue: yield* Queue,
-    signals: yield* Signals,
-    workers: yield* Workers,
-    blobs: yield* Blobs,
-    clock: yield* Clock,
-    random: yield* Random,
-    failpoints: yield* Failpoints,
-    turns: yield* Turns,
-    programs: yield* Programs,
-  }
-  const { clock, workers } = ports
-  const startedAtMs = clock.nowMs()
-  const executors = { all, forKind: (kind: string) => all.find(({ kinds }) => kinds.some((one) => one === kind)) ?? null }
-
-  const onRestart = (name: string, error: BerthError): void => {
-    telemetry.count("actorRestarts", { actor: name })
-    logger.warn({ actor: name, code: error.code, error: error.message }, "actor restarted")
-  }
-  const runForever = (name: string, start: () => Effect.Effect<never, BerthError>) =>
-    Effect.forkScoped(
-      supervised(start, { name, clock, onRestart }).pipe(Effect.catch((error) => Effect.sync(() => options.onFatal(`${name}: ${error.message}`)))),
-    )
-
+const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePorts) {
+  const { config, telemetry } = options
+  const runForever = foreverSupervised(options, ports)
   const hub = makeHub(ports.log)
   yield* runForever("hub", () => hub.run)
 
-  const worker = yield* makeWorker({
-    name: options.nodeId,
-    pool: DEFAULT_POOL,
-    slots: config.slots,
-    overdueMs: config.overdueMs,
-    outputFlushMs: config.outputFlushMs,
-    executors,
-    queue: ports.queue,
-    signals: ports.signals,
-    programs: ports.programs,
-    deps: { ...ports, metrics: attemptMetrics(telemetry), sha256 } satisfies Deps,
-    onEscalate: (reason) => options.onFatal(`worker: ${reason}`),
-    onCrash: (taskId, error) => logger.error({ taskId, error: String(error) }, "attempt crashed"),
-  })
-
+  const { begin, drain, stop, worker } = yield* makeWorkerRole(options, ports)
   let term: Term | null = null
   yield* runForever("leader", () => {
     term = makeTerm({
@@ -128,71 +71,14 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions) {
       workerHolds: (name, taskId) => name === worker.name && worker.holds(taskId),
       onRepair: (taskId, what) => {
         telemetry.count("repairs")
-        logger.warn({ taskId, what }, "repaired")
+        options.logger.warn({ taskId, what }, "repaired")
       },
     })
     return term.run
   })
+  yield* begin
 
-  yield* takeOver(
-    {
-      ...ports,
-      worker,
-      executors,
-      overdueMs: config.overdueMs,
-      onAdopted: () => telemetry.count("adopted"),
-      onLost: (cause) => telemetry.count("lost", { cause }),
-    },
-    (name) => name !== worker.name,
-  )
-  yield* startSweeping({ executors: all, readModel: ports.readModel, clock, worker, logger })
-  yield* worker.begin
-
-  const register = workers.put({
-    worker: worker.name,
-    host: hostname(),
-    engineId: null,
-    pool: DEFAULT_POOL,
-    slots: config.slots,
-    kinds: all.flatMap(({ kinds }) => kinds),
-    handlers: options.handlers,
-    labels: {},
-    get draining() {
-      return worker.isDraining()
-    },
-    get accepting() {
-      return worker.accepting()
-    },
-    version: options.version,
-    startedAtMs,
-  })
-  yield* register
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(clock.sleep(REGISTRY_REFRESH_MS), Effect.ignore(register))))
-
-  const waitingIn = (lane: Lane): number => term?.dispatcher.fold.waiting.waiting(lane) ?? 0
-  const slotDrift = (): number => term?.reconciler.slotDrift() ?? 0
-  const info = Effect.gen(function* () {
-    const headSeq = yield* ports.log.head
-    const checkpointSeq = yield* ports.readModel.checkpoint
-    return {
-      version: options.version,
-      clusterId: options.clusterId,
-      nodeId: options.nodeId,
-      roles: ["gateway", "leader", "worker"],
-      store: options.store,
-      durability: ports.log.durability,
-      leader: term?.dispatcher.isDeciding() ?? false,
-      ready: term?.dispatcher.isDeciding() ?? false,
-      headSeq,
-      checkpointSeq,
-      executors: all.map(({ accepting, name }) => ({ name, accepting: accepting(), detail: options.executorDetail(name) })),
-      slotDrift: slotDrift(),
-      repairs: term?.reconciler.repairs() ?? 0,
-      startedAtMs,
-      nowMs: clock.nowMs(),
-    } satisfies SystemInfo
-  })
-
+  const info = systemInfo(options, ports, () => term)
   const service = makeService({
     ...ports,
     config,
@@ -202,24 +88,47 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions) {
     slotsOf: (owner) => term?.dispatcher.fold.slots.ofOwner(owner) ?? 0,
     systemInfo: info,
   })
-
-  const drain = Effect.andThen(Effect.sync(() => worker.setDraining(true)), worker.idle)
-  const stop = Effect.gen(function* () {
-    worker.setDraining(true)
-    yield* Effect.raceFirst(worker.idle, clock.sleep(config.drainMs))
-    yield* worker.detach
-    yield* workers.remove(worker.name).pipe(Effect.ignore)
-  })
+  const waitingIn = (lane: Lane): number => term?.dispatcher.fold.waiting.waiting(lane) ?? 0
+  const slotDrift = (): number => term?.reconciler.slotDrift() ?? 0
   return { service, info, heldCount: worker.heldCount, waitingIn, slotDrift, drain, stop }
 })
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+/** Actors of the node itself: started again when they fail, and the node's end when that does not help. */
+const foreverSupervised =
+  ({ logger, onFatal, telemetry }: NodeOptions, { clock }: NodePorts) =>
+  (name: string, start: () => Effect.Effect<never, BerthError>) => {
+    const onRestart = (actor: string, error: BerthError): void => {
+      telemetry.count("actorRestarts", { actor })
+      logger.warn({ actor, code: error.code, error: error.message }, "actor restarted")
+    }
+    const fatal = (error: BerthError) => Effect.sync(() => onFatal(`${name}: ${error.message}`))
+    return Effect.forkScoped(supervised(start, { name, clock, onRestart }).pipe(Effect.catch(fatal)))
+  }
 
-const attemptMetrics = (telemetry: Telemetry): Deps["metrics"] => ({
-  ended: (result: AttemptResult) => {
-    telemetry.count("ended", { status: result.status, reason: result.reason })
-    telemetry.count("outputBytes", {}, result.stdout.totalBytes + result.stderr.totalBytes)
-    if (result.startedAtMs !== null) telemetry.observe("runMs", result.endedAtMs - result.startedAtMs)
-  },
-  lost: (cause) => telemetry.count("lost", { cause }),
-})
+const systemInfo = (options: NodeOptions, { clock, log, readModel }: NodePorts, term: () => Term | null) =>
+  Effect.gen(function* () {
+    const headSeq = yield* log.head
+    const checkpointSeq = yield* readModel.checkpoint
+    const isDeciding = term()?.dispatcher.isDeciding() ?? false
+    return {
+      version: options.version,
+      clusterId: options.clusterId,
+      nodeId: options.nodeId,
+      roles: ["gateway", "leader", "worker"],
+      store: options.store,
+      durability: log.durability,
+      leader: isDeciding,
+      ready: isDeciding,
+      headSeq,
+      checkpointSeq,
+      executors: options.executors.map(({ accepting, name }) => ({
+        name,
+        accepting: accepting(),
+        detail: options.executorDetail(name),
+      })),
+      slotDrift: term()?.reconciler.slotDrift() ?? 0,
+      repairs: term()?.reconciler.repairs() ?? 0,
+      startedAtMs: options.startedAtMs,
+      nowMs: clock.nowMs(),
+    } satisfies SystemInfo
+  })

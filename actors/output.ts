@@ -138,7 +138,8 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
         const kept = tail.bytes()
         const droppedBytes = totalBytes - headBytes - kept.length
         if (droppedBytes > 0) yield* keep({ type: "gap", stream, offset: headBytes, bytes: droppedBytes }, 0)
-        if (kept.length > 0) yield* keep({ type: "chunk", stream, offset: totalBytes - kept.length, bytes: kept }, kept.length)
+        if (kept.length > 0)
+          yield* keep({ type: "chunk", stream, offset: totalBytes - kept.length, bytes: kept }, kept.length)
         return { totalBytes, headBytes, tailBytes: kept.length, droppedBytes: Math.max(0, droppedBytes) }
       })
 

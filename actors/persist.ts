@@ -4,7 +4,12 @@ import type { Clock } from "../core/ports/clock.ts"
 import type { Random } from "../core/ports/random.ts"
 import { retryDelayMs, type RetryPolicy } from "../core/policy/retry.ts"
 
-const STORE_RETRY: RetryPolicy = { maxAttempts: Number.MAX_SAFE_INTEGER, delayMsInitial: 50, delayMsMax: 2_000, factor: 2 }
+const STORE_RETRY: RetryPolicy = {
+  maxAttempts: Number.MAX_SAFE_INTEGER,
+  delayMsInitial: 50,
+  delayMsMax: 2_000,
+  factor: 2,
+}
 
 /**
  * Repeats an idempotent effect while its failure is retryable, with full jitter, until it succeeds, fails for good, or is

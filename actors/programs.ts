@@ -56,7 +56,8 @@ export const programsLayer: Layer.Layer<Programs, never, EventLog | Blobs> = Lay
         if (cached !== undefined) return cached
         const first = yield* log.after(stateSubject(taskId), 0)
         const fact = first?.record.kind === "task" ? first.record.facts[0] : undefined
-        if (fact?.type !== "submitted") return yield* Effect.fail(berthError("STORE_CORRUPT", `the first record of ${taskId} is missing`))
+        if (fact?.type !== "submitted")
+          return yield* Effect.fail(berthError("STORE_CORRUPT", `the first record of ${taskId} is missing`))
         return "inline" in fact.program ? fact.program.inline : yield* fromBlob(fact.program.blobKey)
       }),
     }

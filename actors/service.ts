@@ -26,17 +26,26 @@ export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, 
 }
 
 const notFound = (taskId: string): BerthError => berthError("NOT_FOUND", `there is no task ${taskId}`)
-const mayTouch = (principal: Principal, owner: string): boolean => principal.role === "admin" || principal.owner === owner
+const mayTouch = (principal: Principal, owner: string): boolean =>
+  principal.role === "admin" || principal.owner === owner
 
 export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
   const { blobs, clock, config, log, readModel, turns, workers } = deps
 
-  const view = (row: Parameters<typeof viewOf>[0]): TaskView => viewOf(row, deps.slotsOf(row.state.owner) >= config.ownerSlotsMax)
-  const viewTurned = ({ seq, state }: Pick<Turned, "seq" | "state">): TaskView => view({ state, seq, outputPurged: false })
+  const view = (row: Parameters<typeof viewOf>[0]): TaskView =>
+    viewOf(row, deps.slotsOf(row.state.owner) >= config.ownerSlotsMax)
+  const viewTurned = ({ seq, state }: Pick<Turned, "seq" | "state">): TaskView =>
+    view({ state, seq, outputPurged: false })
 
   /** The current state, straight from the log; another owner's task is as unknown as none at all. */
   const own = (principal: Principal, taskId: string) =>
-    turns.load(taskId).pipe(Effect.flatMap((loaded) => (mayTouch(principal, loaded.state.owner) ? Effect.succeed(loaded) : Effect.fail(notFound(taskId)))))
+    turns
+      .load(taskId)
+      .pipe(
+        Effect.flatMap((loaded) =>
+          mayTouch(principal, loaded.state.owner) ? Effect.succeed(loaded) : Effect.fail(notFound(taskId)),
+        ),
+      )
 
   /** Reads follow writes: waits, for a bounded time, until the read model has seen `minSeq`. */
   const caughtUp = (minSeq: Seq): Effect.Effect<void, BerthError> => {
@@ -44,7 +53,10 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     const check: Effect.Effect<void, BerthError> = Effect.gen(function* () {
       const checkpoint = minSeq <= 0 ? 0 : yield* readModel.checkpoint
       if (checkpoint >= minSeq) return
-      if (clock.monoMs() >= untilMonoMs) return yield* Effect.fail(berthError("NOT_READY", `this node has read up to ${checkpoint}, not yet to ${minSeq}`))
+      if (clock.monoMs() >= untilMonoMs)
+        return yield* Effect.fail(
+          berthError("NOT_READY", `this node has read up to ${checkpoint}, not yet to ${minSeq}`),
+        )
       yield* clock.sleep(READ_POLL_MS)
       return yield* check
     })
@@ -87,12 +99,22 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     }),
     remove: Effect.fn("tasks.remove")(function* (principal, taskId) {
       const { seq, state } = yield* own(principal, taskId)
-      if (!isAtRest(state.status)) return yield* Effect.fail(berthError("WRONG_STATE", `task ${taskId} is ${state.status}; only a task at rest can be deleted`, { hint: "Cancel it first." }))
+      if (!isAtRest(state.status))
+        return yield* Effect.fail(
+          berthError("WRONG_STATE", `task ${taskId} is ${state.status}; only a task at rest can be deleted`, {
+            hint: "Cancel it first.",
+          }),
+        )
       return { id: taskId, seq: yield* purge(deps, state, seq) }
     }),
-    watch: (principal, taskId, fromSeq) => Stream.unwrap(Effect.as(own(principal, taskId), watchTask(deps, taskId, fromSeq))),
+    watch: (principal, taskId, fromSeq) =>
+      Stream.unwrap(Effect.as(own(principal, taskId), watchTask(deps, taskId, fromSeq))),
     watchAll: (principal, fromSeq) =>
-      Stream.unwrap(Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) => watchAll(log, from, (owner) => mayTouch(principal, owner)))),
+      Stream.unwrap(
+        Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) =>
+          watchAll(log, from, (owner) => mayTouch(principal, owner)),
+        ),
+      ),
     queueStats: Effect.fn("tasks.queueStats")(function* (principal) {
       const counts = yield* readModel.counts(principal.role === "admin" ? null : principal.owner)
       const all = yield* workers.list
@@ -103,7 +125,10 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
       const { result } = yield* get(principal, taskId, 0)
       const artifact = result?.artifacts.find((candidate) => candidate.path === path)
       const bytes = artifact === undefined ? null : yield* blobs.get(artifact.blobKey)
-      return bytes ?? (yield* Effect.fail(berthError("NOT_FOUND", `task ${taskId} has no artifact of this path`, { path: "path" })))
+      return (
+        bytes ??
+        (yield* Effect.fail(berthError("NOT_FOUND", `task ${taskId} has no artifact of this path`, { path: "path" })))
+      )
     }),
     headSeq: log.head,
   }

@@ -57,7 +57,9 @@ export const makeSubmit = (deps: SubmitDeps) => {
       }
       count.pending += 1
       if (count.pending <= config.ownerPendingMax) return
-      return yield* Effect.fail(berthError("OVERLOADED", `${config.ownerPendingMax} tasks of ${owner} are waiting already`))
+      return yield* Effect.fail(
+        berthError("OVERLOADED", `${config.ownerPendingMax} tasks of ${owner} are waiting already`),
+      )
     })
 
   /** The log has a task of this id: is it the same request? */
@@ -67,8 +69,17 @@ export const makeSubmit = (deps: SubmitDeps) => {
         if (entry === null) return Effect.fail(berthError("STORE_UNAVAILABLE", `task ${taskId} is just being removed`))
         const { record, seq } = entry
         const firstHash = record.kind === "task" ? record.state.spec.requestHash : record.requestHash
-        if (firstHash !== requestHash) return Effect.fail(berthError("IDEMPOTENCY_MISMATCH", "this idempotency key was used for another request", { path: "params.idempotencyKey" }))
-        return Effect.succeed(record.kind === "task" ? viewOf({ state: record.state, seq, outputPurged: false }, false) : viewOfTombstone(record, seq))
+        if (firstHash !== requestHash)
+          return Effect.fail(
+            berthError("IDEMPOTENCY_MISMATCH", "this idempotency key was used for another request", {
+              path: "params.idempotencyKey",
+            }),
+          )
+        return Effect.succeed(
+          record.kind === "task"
+            ? viewOf({ state: record.state, seq, outputPurged: false }, false)
+            : viewOfTombstone(record, seq),
+        )
       }),
     )
 
@@ -89,9 +100,15 @@ export const makeSubmit = (deps: SubmitDeps) => {
     const fact: TaskFact = { type: "submitted", id: taskId, owner, spec, program: ref, atMs: nowMs }
     const state = reduce(null, fact)
     yield* failpoints.hit("submit.beforeAppend")
-    const seq = yield* deps.turns.begin(state, fact).pipe(
-      Effect.catch((error) => (error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined ? Effect.succeed(null) : Effect.fail(error))),
-    )
+    const seq = yield* deps.turns
+      .begin(state, fact)
+      .pipe(
+        Effect.catch((error) =>
+          error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined
+            ? Effect.succeed(null)
+            : Effect.fail(error),
+        ),
+      )
     if (seq === null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
     yield* failpoints.hit("submit.afterAppend")
     deps.onSubmitted()

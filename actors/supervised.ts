@@ -15,7 +15,10 @@ export interface SupervisedOptions {
  *
  * @param start - makes a fresh actor; called once per start
  */
-export const supervised = (start: () => Effect.Effect<never, BerthError>, options: SupervisedOptions): Effect.Effect<never, BerthError> => {
+export const supervised = (
+  start: () => Effect.Effect<never, BerthError>,
+  options: SupervisedOptions,
+): Effect.Effect<never, BerthError> => {
   let failuresMonoMs: readonly number[] = []
   const again: Effect.Effect<never, BerthError> = Effect.suspend(start).pipe(
     Effect.catchDefect((defect) => Effect.fail(asBerthError(defect))),

@@ -63,13 +63,15 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
       )
 
     const load = (taskId: string): Effect.Effect<Omit<Turned, "changed">, BerthError> =>
-      log.last(taskId).pipe(
-        Effect.flatMap((entry) =>
-          entry?.record.kind === "task"
-            ? Effect.succeed({ state: entry.record.state, seq: entry.seq })
-            : Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`)),
-        ),
-      )
+      log
+        .last(taskId)
+        .pipe(
+          Effect.flatMap((entry) =>
+            entry?.record.kind === "task"
+              ? Effect.succeed({ state: entry.record.state, seq: entry.seq })
+              : Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`)),
+          ),
+        )
 
     const once = Effect.fn("turn")(function* (taskId: string, message: TaskMessage) {
       const { seq: expected, state } = yield* load(taskId)
@@ -88,8 +90,7 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
         once(taskId, message).pipe(
           Effect.retry({ while: (error) => error.code === "VERSION_CONFLICT", times: CONFLICTS_MAX }),
         ),
-      begin: (state, fact) =>
-        append(state.id, 0, { kind: "task", recordId: random.id(), facts: [fact], state }),
+      begin: (state, fact) => append(state.id, 0, { kind: "task", recordId: random.id(), facts: [fact], state }),
     }
   }),
 )

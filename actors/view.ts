@@ -5,7 +5,10 @@ import type { Status } from "../core/words.ts"
 import type { TaskView } from "./api.ts"
 
 /** A task as its owner may see it. The environment's values and the program are not in the state, so they cannot get here. */
-export function viewOf({ outputPurged, seq, state }: Pick<TaskRow, "state" | "seq" | "outputPurged">, limited: boolean): TaskView {
+export function viewOf(
+  { outputPurged, seq, state }: Pick<TaskRow, "state" | "seq" | "outputPurged">,
+  limited: boolean,
+): TaskView {
   const { holder, spec } = state
   return {
     id: state.id,

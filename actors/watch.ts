@@ -94,11 +94,19 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
   )
 
 /** State events of every task that `mayWatch` allows, after a sequence, for ever. */
-export const watchAll = (log: EventLog["Service"], fromSeq: Seq, mayWatch: (owner: string) => boolean): Stream.Stream<WatchEvent, BerthError> =>
-  log.feed(fromSeq).pipe(
-    Stream.flatMap((entries) =>
-      Stream.fromIterable(
-        entries.filter(({ record }) => record.kind === "task" && mayWatch(record.state.owner)).flatMap((entry) => eventsOf(entry)),
+export const watchAll = (
+  log: EventLog["Service"],
+  fromSeq: Seq,
+  mayWatch: (owner: string) => boolean,
+): Stream.Stream<WatchEvent, BerthError> =>
+  log
+    .feed(fromSeq)
+    .pipe(
+      Stream.flatMap((entries) =>
+        Stream.fromIterable(
+          entries
+            .filter(({ record }) => record.kind === "task" && mayWatch(record.state.owner))
+            .flatMap((entry) => eventsOf(entry)),
+        ),
       ),
-    ),
-  )
+    )

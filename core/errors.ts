@@ -7,7 +7,7 @@ import type { Disposition } from "./words.ts"
  */
 export const ERROR_CODES = {
   PARSE_ERROR: ["terminal", "Send one JSON-RPC 2.0 request object as a text frame."],
-  INVALID_REQUEST: ["terminal", "Send {jsonrpc: \"2.0\", id, method, params}."],
+  INVALID_REQUEST: ["terminal", 'Send {jsonrpc: "2.0", id, method, params}.'],
   METHOD_NOT_FOUND: ["terminal", "Call rpc.discover for the list of methods."],
   INVALID_PARAMS: ["terminal", "Correct the field that `path` names."],
   TOO_LARGE: ["terminal", "Send less: the message names the limit."],
@@ -23,7 +23,10 @@ export const ERROR_CODES = {
   HANDLER_UNKNOWN: ["terminal", "Register the handler in Berth.open({handlers})."],
   ISOLATION_UNAVAILABLE: ["terminal", "Install that container runtime on the engine, or ask for another isolation."],
   IMAGE_NOT_FOUND: ["terminal", "Check the image's name, or make it available to the engine."],
-  IMAGE_NEEDS_SHELL: ["terminal", "Files, stdin and artifacts need `sh` and `tar` in the image; send only a command, or use another image."],
+  IMAGE_NEEDS_SHELL: [
+    "terminal",
+    "Files, stdin and artifacts need `sh` and `tar` in the image; send only a command, or use another image.",
+  ],
   IMAGE_REFUSED: ["terminal", "The engine refused this image or its settings; the message says why."],
   PROFILE_NOT_TAKEN: ["terminal", "The engine ignored a part of the sandbox; run `berth doctor`."],
   VERSION_CONFLICT: ["retryable", "Another writer was first: load again and decide again."],
@@ -68,8 +71,11 @@ export class BerthError extends Data.TaggedError("BerthError")<BerthErrorFields>
 }
 
 /** Shorthand: `fail("NOT_FOUND", "no task abc")`. */
-export const berthError = (code: ErrorCode, message: string, more: Omit<BerthErrorFields, "code" | "message"> = {}): BerthError =>
-  new BerthError({ code, message, ...more })
+export const berthError = (
+  code: ErrorCode,
+  message: string,
+  more: Omit<BerthErrorFields, "code" | "message"> = {},
+): BerthError => new BerthError({ code, message, ...more })
 
 /** What an unknown failure becomes at the edge: never hidden, never untyped (I10). */
 export const asBerthError = (cause: unknown): BerthError =>

@@ -44,7 +44,12 @@ export interface ControlRecord {
   readonly recordId: string
   readonly fact:
     | { readonly type: "termBegan"; readonly node: string; readonly term: number; readonly atMs: number }
-    | { readonly type: "admitted"; readonly term: number; readonly admissions: readonly Admission[]; readonly atMs: number }
+    | {
+        readonly type: "admitted"
+        readonly term: number
+        readonly admissions: readonly Admission[]
+        readonly atMs: number
+      }
 }
 
 /** What retention leaves of a task, for as long as a repeat must be recognised. */

@@ -1,18 +1,45 @@
 /** Every metric, with its unit in its name. A name here is public: it is never renamed, only added to. */
 export const METRICS = {
   submitted: { kind: "counter", name: "berth_tasks_submitted_total", help: "Tasks accepted, repeats not counted." },
-  ended: { kind: "counter", name: "berth_attempts_ended_total", help: "Attempts ended, by status and reason.", labels: ["status", "reason"] },
+  ended: {
+    kind: "counter",
+    name: "berth_attempts_ended_total",
+    help: "Attempts ended, by status and reason.",
+    labels: ["status", "reason"],
+  },
   lost: { kind: "counter", name: "berth_attempts_lost_total", help: "Attempts lost, by cause.", labels: ["cause"] },
-  adopted: { kind: "counter", name: "berth_attempts_adopted_total", help: "Running attempts taken over after a restart." },
+  adopted: {
+    kind: "counter",
+    name: "berth_attempts_adopted_total",
+    help: "Running attempts taken over after a restart.",
+  },
   admitted: { kind: "counter", name: "berth_admissions_total", help: "Admissions by the dispatcher." },
-  repairs: { kind: "counter", name: "berth_reconciler_repairs_total", help: "Tasks that had neither wake-up, holder, timer nor place in the index." },
-  slotDrift: { kind: "gauge", name: "berth_slot_drift", help: "Difference between the dispatcher's fold and the read model; 0 unless there is a defect." },
+  repairs: {
+    kind: "counter",
+    name: "berth_reconciler_repairs_total",
+    help: "Tasks that had neither wake-up, holder, timer nor place in the index.",
+  },
+  slotDrift: {
+    kind: "gauge",
+    name: "berth_slot_drift",
+    help: "Difference between the dispatcher's fold and the read model; 0 unless there is a defect.",
+  },
   slotsUsed: { kind: "gauge", name: "berth_slots_used", help: "Attempts on this worker." },
-  waiting: { kind: "gauge", name: "berth_tasks_waiting", help: "Tasks in the dispatcher's index, by lane.", labels: ["lane"] },
+  waiting: {
+    kind: "gauge",
+    name: "berth_tasks_waiting",
+    help: "Tasks in the dispatcher's index, by lane.",
+    labels: ["lane"],
+  },
   queueMs: { kind: "histogram", name: "berth_task_queue_ms", help: "From submitted to started, first attempt." },
   runMs: { kind: "histogram", name: "berth_attempt_run_ms", help: "From started to ended, one attempt." },
   outputBytes: { kind: "counter", name: "berth_output_bytes_total", help: "Bytes that programs printed." },
-  actorRestarts: { kind: "counter", name: "berth_actor_restarts_total", help: "Supervised actors started again, by actor.", labels: ["actor"] },
+  actorRestarts: {
+    kind: "counter",
+    name: "berth_actor_restarts_total",
+    help: "Supervised actors started again, by actor.",
+    labels: ["actor"],
+  },
 } as const satisfies Record<
   string,
   { kind: "counter" | "gauge" | "histogram"; name: string; help: string; labels?: readonly string[] }

@@ -17,8 +17,10 @@ import type { Queue, WakeUp } from "../../core/ports/queue.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Workers } from "../../core/ports/workers.ts"
-import { type Admission, CONTROL_SUBJECT, type ControlRecord, type LogEntry, type Seq } from "../../core/record.ts"
+import type { Admission, LogEntry, Seq } from "../../core/record.ts"
+import { type Credit, creditsOf } from "../../core/policy/credit.ts"
 import type { Waiting } from "../../core/policy/waiting.ts"
+import { makeControlLog } from "./controlLog.ts"
 import { LeaderFold } from "./fold.ts"
 
 const SCAN_ROWS = 1_000
@@ -51,32 +53,12 @@ export interface Dispatcher {
 }
 
 export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
-  const { clock, config, failpoints, log, queue, random, readModel, workers } = deps
+  const { clock, config, failpoints, log, queue, readModel, workers } = deps
   const fold = new LeaderFold(config.starvationMax)
   const changed = Latch.makeUnsafe(true)
-  let controlVersion: Seq = 0
-  let term = 0
+  const control = makeControlLog(deps)
+  let termSeq: Seq = 0
   let deciding = false
-
-  const append = (fact: ControlRecord["fact"]): Effect.Effect<Seq, BerthError> =>
-    Effect.gen(function* () {
-      const record: ControlRecord = { kind: "control", recordId: random.id(), fact }
-      const recognise = (error: BerthError) =>
-        log.after(CONTROL_SUBJECT, controlVersion).pipe(
-          Effect.flatMap((first) =>
-            first?.record.kind === "control" && first.record.recordId === record.recordId ? Effect.succeed(first.seq) : Effect.fail(error),
-          ),
-        )
-      controlVersion = yield* log.append(CONTROL_SUBJECT, controlVersion, record).pipe(Effect.catch(recognise))
-      return controlVersion
-    })
-
-  const beginTerm = Effect.gen(function* () {
-    const last = yield* log.lastControl
-    controlVersion = last?.seq ?? 0
-    term = last?.record.kind === "control" ? last.record.fact.term + 1 : 1
-    yield* append({ type: "termBegan", node: deps.node, term, atMs: clock.nowMs() })
-  })
 
   const scan = (status: "pending" | "running"): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
@@ -93,27 +75,19 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
     Stream.runForEach(log.feed(afterSeq), (entries) =>
       Effect.sync(() => {
         for (const entry of entries) fold.applyEntry(entry)
-        if (!deciding && fold.headSeq >= controlVersion) deciding = true
+        if (!deciding && fold.headSeq >= termSeq) deciding = true
         deps.onEntries(entries)
         changed.openUnsafe()
       }),
     )
 
-  /** Free slots of each pool, lookahead included. */
-  const credits = Effect.map(workers.list, (all) => {
-    const byPool = new Map<string, number>()
-    for (const { accepting, draining, pool, slots } of all) {
-      if (accepting && !draining) byPool.set(pool, (byPool.get(pool) ?? config.lookahead) + slots)
-    }
-    return byPool
-  })
-
-  const choose = (pool: string, credit: number): readonly Waiting[] => {
+  const choose = (pool: string, { routes, slots }: Credit): readonly Waiting[] => {
     const chosen: Waiting[] = []
     const chosenOf = new Map<string, number>()
-    const mayHold = (owner: string): boolean => fold.slots.ofOwner(owner) + (chosenOf.get(owner) ?? 0) < config.ownerSlotsMax
-    while (chosen.length < Math.min(credit, LIMITS.admissionsPerRecordMax)) {
-      const next = fold.waiting.take(pool, mayHold)
+    const mayHold = (owner: string): boolean =>
+      fold.slots.ofOwner(owner) + (chosenOf.get(owner) ?? 0) < config.ownerSlotsMax
+    while (chosen.length < Math.min(slots - fold.slots.ofPool(pool), LIMITS.admissionsPerRecordMax)) {
+      const next = fold.waiting.take(routes, mayHold)
       if (next === null) break
       chosen.push(next)
       chosenOf.set(next.owner, (chosenOf.get(next.owner) ?? 0) + 1)
@@ -123,20 +97,31 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
 
   const admit = (chosen: readonly Waiting[]): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
-      const admissions: readonly Admission[] = chosen.map(({ epoch, owner, pool, taskId }) => ({ taskId, owner, pool, epoch }))
+      const admissions: readonly Admission[] = chosen.map(({ epoch, owner, pool, taskId }) => ({
+        taskId,
+        owner,
+        pool,
+        epoch,
+      }))
       yield* failpoints.hit("admit.beforeAppend")
-      const seq = yield* append({ type: "admitted", term, admissions, atMs: clock.nowMs() })
+      const seq = yield* control.admit(admissions)
       yield* failpoints.hit("admit.afterAppend")
       for (const admission of admissions) fold.applyAdmission(admission, seq)
-      yield* queue.publish(chosen.map(({ epoch, lane, pool, taskId }) => ({ pool, lane, taskId, epoch, admission: seq })))
+      yield* queue.publish(
+        chosen.map(({ epoch, lane, pool, taskId }) => ({ pool, lane, taskId, epoch, admission: seq })),
+      )
       yield* failpoints.hit("admit.afterPublish")
       deps.onAdmitted(admissions.length)
-    }).pipe(Effect.tapError(() => Effect.sync(() => chosen.forEach((task) => fold.slots.get(task.taskId) ?? fold.waiting.put(task)))))
+    }).pipe(
+      Effect.tapError(() =>
+        Effect.sync(() => chosen.forEach((task) => fold.slots.get(task.taskId) ?? fold.waiting.put(task))),
+      ),
+    )
 
   const decide = Effect.gen(function* () {
-    for (const [pool, slots] of yield* credits) {
+    for (const [pool, credit] of creditsOf(yield* workers.list, config.lookahead)) {
       for (;;) {
-        const chosen = choose(pool, slots - fold.slots.ofPool(pool))
+        const chosen = choose(pool, credit)
         if (chosen.length === 0) break
         yield* admit(chosen)
       }
@@ -147,7 +132,8 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
     const wakeUps: WakeUp[] = []
     for (const { admission, epoch, running, taskId } of fold.slots.all()) {
       const row = running ? null : yield* readModel.get(taskId)
-      if (row?.state.status === "pending") wakeUps.push({ pool: row.state.spec.pool, lane: row.state.spec.lane, taskId, epoch, admission })
+      if (row?.state.status === "pending")
+        wakeUps.push({ pool: row.state.spec.pool, lane: row.state.spec.lane, taskId, epoch, admission })
     }
     if (wakeUps.length > 0) yield* queue.publish(wakeUps)
   })
@@ -164,7 +150,10 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
         Effect.catch((error) =>
           error.code === "VERSION_CONFLICT"
             ? Effect.fail(berthError("WRONG_STATE", "another leader's term has begun"))
-            : Effect.andThen(clock.sleep(WORKERS_REFRESH_MS), Effect.sync(() => void changed.openUnsafe())),
+            : Effect.andThen(
+                clock.sleep(WORKERS_REFRESH_MS),
+                Effect.sync(() => void changed.openUnsafe()),
+              ),
         ),
       )
       yield* Effect.raceFirst(changed.await, clock.sleep(WORKERS_REFRESH_MS))
@@ -172,14 +161,17 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
   })
 
   const run = Effect.gen(function* () {
-    yield* beginTerm
+    termSeq = yield* control.beginTerm
     const checkpoint = yield* readModel.checkpoint
     yield* scan("pending")
     yield* scan("running")
     // What the rows hold need not come through the feed again; with an embedded store that is everything so far.
     fold.headSeq = checkpoint
-    deciding = checkpoint >= controlVersion
-    const ended = Effect.andThen(follow(checkpoint), Effect.fail(berthError("STORE_UNAVAILABLE", "the log's feed ended")))
+    deciding = checkpoint >= termSeq
+    const ended = Effect.andThen(
+      follow(checkpoint),
+      Effect.fail(berthError("STORE_UNAVAILABLE", "the log's feed ended")),
+    )
     return yield* Effect.raceFirst(ended, decideForever)
   }) as Effect.Effect<never, BerthError>
 

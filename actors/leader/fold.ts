@@ -1,7 +1,7 @@
 import type { LogEntry, Seq } from "../../core/record.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import { SlotFold } from "../../core/policy/slots.ts"
-import { WaitingIndex } from "../../core/policy/waiting.ts"
+import { routeOf, WaitingIndex } from "../../core/policy/waiting.ts"
 import { isAdmissible, nextEpoch, type TaskState } from "../../core/task/state.ts"
 
 /**
@@ -21,14 +21,16 @@ export class LeaderFold {
 
   applyRow(row: TaskRow): void {
     this.applyState(row.state, row.seq)
-    if (row.admitted !== null) this.applyAdmission({ ...admissionOf(row.state), epoch: row.admitted.epoch }, row.admitted.seq)
+    if (row.admitted !== null)
+      this.applyAdmission({ ...admissionOf(row.state), epoch: row.admitted.epoch }, row.admitted.seq)
   }
 
   applyEntry({ record, seq }: LogEntry): void {
     this.headSeq = Math.max(this.headSeq, seq)
     if (record.kind === "task") this.applyState(record.state, seq)
     if (record.kind === "tombstone") this.forget(record.id)
-    if (record.kind === "control" && record.fact.type === "admitted") for (const admission of record.fact.admissions) this.applyAdmission(admission, seq)
+    if (record.kind === "control" && record.fact.type === "admitted")
+      for (const admission of record.fact.admissions) this.applyAdmission(admission, seq)
   }
 
   applyAdmission(admission: Parameters<SlotFold["applyAdmission"]>[0], seq: Seq): void {
@@ -56,6 +58,7 @@ const admissionOf = (state: TaskState) => ({
   taskId: state.id,
   owner: state.owner,
   pool: state.spec.pool,
+  route: routeOf(state.spec.pool, state.spec.kind),
   lane: state.spec.lane,
   epoch: nextEpoch(state),
 })

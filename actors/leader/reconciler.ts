@@ -58,9 +58,20 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
     Effect.gen(function* () {
       const message = `worker ${worker} does not hold it`
       const chance = { nowMs: clock.nowMs(), jitter01: deps.random.next01() }
-      yield* turns.turn(row.state.id, { type: "lose", epoch: row.state.epoch, cause: "worker", message, overlapPossible: false, ...chance })
+      yield* turns.turn(row.state.id, {
+        type: "lose",
+        epoch: row.state.epoch,
+        cause: "worker",
+        message,
+        overlapPossible: false,
+        ...chance,
+      })
       repaired(row.state.id, message)
-    }).pipe(Effect.catch((error) => (error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error))))
+    }).pipe(
+      Effect.catch((error) =>
+        error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
+      ),
+    )
 
   const checkRunning = Effect.gen(function* () {
     const unheld = new Set<string>()
@@ -72,7 +83,13 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
         if (holdsSlot(row)) slotsHeld += 1
         if (holder === null) continue
         if (stop !== null) {
-          const command = { type: "signalStop", worker: holder.worker, taskId: id, epoch: holder.epoch, mode: stop.mode }
+          const command = {
+            type: "signalStop",
+            worker: holder.worker,
+            taskId: id,
+            epoch: holder.epoch,
+            mode: stop.mode,
+          }
           yield* signals.publish(workerSubject(holder.worker), command).pipe(Effect.ignore)
         }
         if (deps.workerHolds(holder.worker, id) !== false) continue
@@ -92,7 +109,11 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
     pendingAfterId = rows.length < PAGE_ROWS ? "" : (rows.at(-1)?.state.id ?? "")
     for (const row of rows) {
       const { fold } = dispatcher
-      const isKnown = fold.waiting.has(row.state.id) || fold.slots.get(row.state.id) !== null || row.state.wakeAtMs !== null || timers.has(row.state.id)
+      const isKnown =
+        fold.waiting.has(row.state.id) ||
+        fold.slots.get(row.state.id) !== null ||
+        row.state.wakeAtMs !== null ||
+        timers.has(row.state.id)
       if (isKnown || row.seq > fold.headSeq) continue
       const now = yield* readModel.get(row.state.id)
       if (now === null || now.seq !== row.seq) continue

@@ -67,5 +67,8 @@ export const makeRetention = (deps: RetentionDeps) => {
     yield* Effect.forEach(forgotten, log.forget, { discard: true })
   })
 
-  return { pass, run: Effect.forever(Effect.andThen(pass, clock.sleep(config.retentionMs))) as Effect.Effect<never, BerthError> }
+  return {
+    pass,
+    run: Effect.forever(Effect.andThen(pass, clock.sleep(config.retentionMs))) as Effect.Effect<never, BerthError>,
+  }
 }

@@ -9,7 +9,10 @@ import { makeReconciler, type Reconciler, type ReconcilerDeps } from "./reconcil
 import { makeRetention, type RetentionDeps } from "./retention.ts"
 import { makeTimers, type Timers, type TimersDeps } from "./timers.ts"
 
-export type TermDeps = Omit<DispatcherDeps, "onEntries"> & TimersDeps & Omit<ReconcilerDeps, "dispatcher" | "timers"> & RetentionDeps
+export type TermDeps = Omit<DispatcherDeps, "onEntries"> &
+  TimersDeps &
+  Omit<ReconcilerDeps, "dispatcher" | "timers"> &
+  RetentionDeps
 
 export interface Term {
   readonly dispatcher: Dispatcher

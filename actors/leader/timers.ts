@@ -47,7 +47,8 @@ export const makeTimers = ({ clock, readModel, turns }: TimersDeps): Timers => {
     const due = dueAtMs(state)
     if (due === null) return heap.remove(state.id)
     const remainingMs = due - sinceMs
-    if (remainingMs <= HORIZON_MS && (heap.has(state.id) || heap.size < TIMERS_MAX)) heap.put(state.id, clock.monoMs() + Math.max(0, remainingMs))
+    if (remainingMs <= HORIZON_MS && (heap.has(state.id) || heap.size < TIMERS_MAX))
+      heap.put(state.id, clock.monoMs() + Math.max(0, remainingMs))
   }
 
   const onEntries = (entries: readonly LogEntry[]): void => {
@@ -76,11 +77,20 @@ export const makeTimers = ({ clock, readModel, turns }: TimersDeps): Timers => {
       if (due === null) return
       const expired = state.spec.startByMs !== null && due === state.spec.startByMs
       if (expired) {
-        yield* turns.turn(taskId, { type: "refuse", reason: "expired", message: "no attempt began before startByMs", nowMs })
+        yield* turns.turn(taskId, {
+          type: "refuse",
+          reason: "expired",
+          message: "no attempt began before startByMs",
+          nowMs,
+        })
       } else {
         yield* turns.turn(taskId, { type: "wake", wakeAtMs: due, nowMs })
       }
-    }).pipe(Effect.catch((error) => (error.retryable ? Effect.sync(() => heap.put(taskId, clock.monoMs() + 1_000)) : Effect.void)))
+    }).pipe(
+      Effect.catch((error) =>
+        error.retryable ? Effect.sync(() => heap.put(taskId, clock.monoMs() + 1_000)) : Effect.void,
+      ),
+    )
 
   const run = Effect.gen(function* () {
     let refillMonoMs = 0

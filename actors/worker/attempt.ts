@@ -57,11 +57,21 @@ export const attemptMachine = setup({
   types: { context: {} as AttemptContext, events: {} as AttemptEvent, input: {} as AttemptInput },
   actors: {
     create: fromPromise<Placement, Steps>(({ input, signal }) => input.context.steps.create(signal)),
-    record: fromPromise<"current" | "stopped", Steps>(({ input, signal }) => input.context.steps.record(input.context.place, signal)),
-    run: fromPromise<Exit, Steps>(({ input, signal }) => input.context.steps.run(input.context.place, input.context.adopted !== null, signal)),
-    stop: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.stop(input.context.place, input.context.stop, signal)),
-    collect: fromPromise<Collected, Steps>(({ input, signal }) => input.context.steps.collect(input.context.place, signal)),
-    end: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.end(input.context.exit, input.context.collected, signal)),
+    record: fromPromise<"current" | "stopped", Steps>(({ input, signal }) =>
+      input.context.steps.record(input.context.place, signal),
+    ),
+    run: fromPromise<Exit, Steps>(({ input, signal }) =>
+      input.context.steps.run(input.context.place, input.context.adopted !== null, signal),
+    ),
+    stop: fromPromise<void, Steps>(({ input, signal }) =>
+      input.context.steps.stop(input.context.place, input.context.stop, signal),
+    ),
+    collect: fromPromise<Collected, Steps>(({ input, signal }) =>
+      input.context.steps.collect(input.context.place, signal),
+    ),
+    end: fromPromise<void, Steps>(({ input, signal }) =>
+      input.context.steps.end(input.context.exit, input.context.collected, signal),
+    ),
     fail: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.fail(input.context.error, signal)),
     remove: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.remove(input.context.place, signal)),
     detach: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.detach(input.context.place, signal)),
@@ -73,7 +83,9 @@ export const attemptMachine = setup({
     collects: ({ context }) => context.steps.collects,
   },
   actions: {
-    rememberStop: assign({ stop: ({ context, event }) => (event.type === "stop" ? stronger(context.stop, event.mode) : context.stop) }),
+    rememberStop: assign({
+      stop: ({ context, event }) => (event.type === "stop" ? stronger(context.stop, event.mode) : context.stop),
+    }),
     deadlinePassed: assign({ stop: ({ context }) => context.stop ?? ("deadline" as const) }),
     endStopped: assign({ exit: ({ context }) => stopped(context) }),
   },
@@ -98,7 +110,11 @@ export const attemptMachine = setup({
         src: "record",
         input: ({ context }) => ({ context }),
         onDone: [
-          { guard: ({ context, event }) => context.stop !== null || event.output === "stopped", target: "ending", actions: "endStopped" },
+          {
+            guard: ({ context, event }) => context.stop !== null || event.output === "stopped",
+            target: "ending",
+            actions: "endStopped",
+          },
           { target: "executing" },
         ],
         onError: { target: "failing", actions: assign({ error: ({ event }) => event.error as BerthError }) },
@@ -108,7 +124,13 @@ export const attemptMachine = setup({
       initial: "choosing",
       on: { detach: "detaching" },
       states: {
-        choosing: { always: [{ guard: "isStopped", target: "stopping" }, { guard: "isAdopted", target: "running" }, { target: "starting" }] },
+        choosing: {
+          always: [
+            { guard: "isStopped", target: "stopping" },
+            { guard: "isAdopted", target: "running" },
+            { target: "starting" },
+          ],
+        },
         starting: { on: { began: "running", stop: { target: "stopping", actions: "rememberStop" } } },
         running: {
           after: { deadline: { target: "stopping", actions: "deadlinePassed" } },
@@ -137,7 +159,9 @@ export const attemptMachine = setup({
         onDone: { target: "ending", actions: assign({ collected: ({ event }) => event.output }) },
         onError: {
           target: "ending",
-          actions: assign({ collected: ({ event }) => ({ artifacts: [], missing: (event.error as BerthError).message }) }),
+          actions: assign({
+            collected: ({ event }) => ({ artifacts: [], missing: (event.error as BerthError).message }),
+          }),
         },
       },
     },

@@ -5,6 +5,7 @@ import type { ExecutorShape, Job, Placement } from "../../core/ports/executor.ts
 import type { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { AttemptResult } from "../../core/task/result.ts"
+import type { TaskState } from "../../core/task/state.ts"
 import type { LossCause } from "../../core/task/facts.ts"
 import type { OutputStream } from "../../core/words.ts"
 import type { OutputWriter } from "../output.ts"
@@ -23,6 +24,8 @@ export interface Deps {
 }
 
 export interface AttemptMetrics {
+  /** An attempt's `started` is durable. */
+  readonly started: (state: TaskState, nowMs: number) => void
   readonly ended: (result: AttemptResult) => void
   readonly lost: (cause: LossCause) => void
 }
@@ -41,4 +44,3 @@ export interface Held {
   /** The place, once there is one. */
   place: Placement | null
 }
-

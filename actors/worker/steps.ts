@@ -30,7 +30,8 @@ export interface AttemptSteps {
 }
 
 const NO_PLACE: Placement = { containerId: null, imageDigest: null, policy: null }
-const promise = <A>(effect: Effect.Effect<A, BerthError>, signal: AbortSignal): Promise<A> => Effect.runPromise(effect, { signal })
+const promise = <A>(effect: Effect.Effect<A, BerthError>, signal: AbortSignal): Promise<A> =>
+  Effect.runPromise(effect, { signal })
 
 /** The machine refused a turn because somebody else holds the task now, or it has ended (AT4). */
 const isOvertaken = (error: BerthError): boolean => error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
@@ -46,7 +47,14 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     yield* hit("create.afterContainer")
     if (place.containerId === null) return "current" as const
     const { containerId, imageDigest, policy } = place
-    const message: TaskMessage = { type: "place", epoch: held.epoch, containerId, imageDigest, policy, nowMs: deps.clock.nowMs() }
+    const message: TaskMessage = {
+      type: "place",
+      epoch: held.epoch,
+      containerId,
+      imageDigest,
+      policy,
+      nowMs: deps.clock.nowMs(),
+    }
     const { state } = yield* turn(message)
     yield* hit("place.afterAppend")
     return state.stop === null ? ("current" as const) : ("stopped" as const)
@@ -120,12 +128,18 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     create: (signal) => promise(executor.create(job), signal),
     record: (place, signal) => promise(record(place ?? NO_PLACE), signal),
     run: (place, adopted, signal) => promise(run(place ?? NO_PLACE, adopted), signal),
-    stop: (place, mode, signal) => promise(persist(executor.stop(job, place ?? NO_PLACE, mode ?? "kill"), deps.clock, deps.random), signal),
+    stop: (place, mode, signal) =>
+      promise(persist(executor.stop(job, place ?? NO_PLACE, mode ?? "kill"), deps.clock, deps.random), signal),
     collect: (place, signal) => promise(collect(place ?? NO_PLACE), signal),
     end: (exit, collected, signal) => promise(ignoreOvertaken(end(exit ?? REFUSED, collected)), signal),
     fail: (error, signal) => promise(ignoreOvertaken(fail(asBerthError(error))), signal),
-    remove: (place, signal) => promise(persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore), signal),
-    detach: (place, signal) => promise(persist(output.finish, deps.clock, deps.random).pipe(Effect.andThen(executor.detach(job, place ?? NO_PLACE))), signal),
+    remove: (place, signal) =>
+      promise(persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore), signal),
+    detach: (place, signal) =>
+      promise(
+        persist(output.finish, deps.clock, deps.random).pipe(Effect.andThen(executor.detach(job, place ?? NO_PLACE))),
+        signal,
+      ),
   }
 }
 
@@ -144,7 +158,12 @@ const REFUSED: Exit = {
 /** True when the log says that our place now belongs to a later epoch. What cannot be known is left to the sweep. */
 const isAdoptedByAnother = (deps: Deps, held: Held, place: Placement): Effect.Effect<boolean, BerthError> =>
   deps.turns.load(held.job.taskId).pipe(
-    Effect.map(({ state }) => place.containerId !== null && state.holder?.containerId === place.containerId && state.holder.epoch !== held.epoch),
+    Effect.map(
+      ({ state }) =>
+        place.containerId !== null &&
+        state.holder?.containerId === place.containerId &&
+        state.holder.epoch !== held.epoch,
+    ),
     Effect.catch((error) => (error.code === "NOT_FOUND" ? Effect.succeed(false) : Effect.fail(error))),
   )
 

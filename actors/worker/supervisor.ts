@@ -34,7 +34,11 @@ const supervisorMachine = setup({
   actors: { attempt: attemptMachine },
   actions: {
     spawn: enqueueActions(({ enqueue, event }) => {
-      if (event.type === "spawn") enqueue.spawnChild("attempt", { id: (event as { key: string }).key, input: (event as { input: AttemptInput }).input })
+      if (event.type === "spawn")
+        enqueue.spawnChild("attempt", {
+          id: (event as { key: string }).key,
+          input: (event as { input: AttemptInput }).input,
+        })
     }),
     forget: enqueueActions(({ context, enqueue, event }) => {
       const { actorId } = event as { actorId: string }
@@ -74,10 +78,13 @@ export function startSupervisor(options: SupervisorOptions): Supervisor {
   const clock = {
     setTimeout: (callback: (...args: unknown[]) => void, ms: number): number => {
       const id = nextTimer++
-      timers.set(id, options.clock.after(ms, () => {
-        timers.delete(id)
-        callback()
-      }))
+      timers.set(
+        id,
+        options.clock.after(ms, () => {
+          timers.delete(id)
+          callback()
+        }),
+      )
       return id
     },
     clearTimeout: (id: number): void => {

@@ -20,7 +20,13 @@ export interface SweepingDeps {
  * Removes, now and then, places of this cluster that the log does not hold. One that this worker may just be making is spared
  * until it was seen in two passes; what a predecessor left has nobody that makes it, and goes in the first.
  */
-export const startSweeping = ({ clock, executors, logger, readModel, worker }: SweepingDeps): Effect.Effect<void, never, Scope.Scope> => {
+export const startSweeping = ({
+  clock,
+  executors,
+  logger,
+  readModel,
+  worker,
+}: SweepingDeps): Effect.Effect<void, never, Scope.Scope> => {
   let seen = new Set<string>()
 
   const pass = Effect.gen(function* () {
@@ -36,7 +42,9 @@ export const startSweeping = ({ clock, executors, logger, readModel, worker }: S
       }
     }
     seen = suspects
-  }).pipe(Effect.catch((error) => Effect.sync(() => logger.warn({ code: error.code, error: error.message }, "sweep failed"))))
+  }).pipe(
+    Effect.catch((error) => Effect.sync(() => logger.warn({ code: error.code, error: error.message }, "sweep failed"))),
+  )
 
   return Effect.asVoid(Effect.forkScoped(Effect.forever(Effect.andThen(pass, clock.sleep(SWEEP_MS)))))
 }

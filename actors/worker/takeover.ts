@@ -49,7 +49,8 @@ export const durableOffsets = (
     const offsets: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
     for (let afterSeq: Seq = 0; ; ) {
       const entries = yield* log.readTask(taskId, afterSeq, PAGE_ENTRIES)
-      for (const { record } of entries) if (record.kind === "output" && record.epoch >= runEpoch) extend(offsets, record)
+      for (const { record } of entries)
+        if (record.kind === "output" && record.epoch >= runEpoch) extend(offsets, record)
       if (entries.length < PAGE_ENTRIES) return offsets
       afterSeq = entries.at(-1)?.seq ?? afterSeq
     }
@@ -71,7 +72,14 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
     const lose = (state: TaskState, cause: LossCause, message: string): Effect.Effect<void, BerthError> =>
       Effect.gen(function* () {
         const chance = { nowMs: clock.nowMs(), jitter01: deps.random.next01() }
-        yield* turns.turn(state.id, { type: "lose", epoch: state.epoch, cause, message, overlapPossible: false, ...chance })
+        yield* turns.turn(state.id, {
+          type: "lose",
+          epoch: state.epoch,
+          cause,
+          message,
+          overlapPossible: false,
+          ...chance,
+        })
         deps.onLost(cause)
       })
 
@@ -94,10 +102,19 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
 
     const settle = Effect.fn("takeover.settle")(function* (state: TaskState, holder: Holder) {
       const executor = executors.forKind(state.spec.kind)
-      if (executor === null) return yield* lose(state, "worker", `worker ${holder.worker} is gone and nobody here runs ${state.spec.kind} tasks`)
+      if (executor === null)
+        return yield* lose(
+          state,
+          "worker",
+          `worker ${holder.worker} is gone and nobody here runs ${state.spec.kind} tasks`,
+        )
       if (holder.containerId !== null) return yield* adopt(state, holder, holder.containerId)
-      if (state.spec.kind === "handler") return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
-      yield* executor.remove({ taskId: state.id, epoch: holder.runEpoch }, { containerId: null, imageDigest: null, policy: null })
+      if (state.spec.kind === "handler")
+        return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
+      yield* executor.remove(
+        { taskId: state.id, epoch: holder.runEpoch },
+        { containerId: null, imageDigest: null, policy: null },
+      )
       yield* lose(state, "infrastructure", `worker ${holder.worker} died before the program was fed`)
     })
 
@@ -106,7 +123,9 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
       for (const { state } of rows) {
         if (state.holder === null || !isGone(state.holder.worker)) continue
         yield* settle(state, state.holder).pipe(
-          Effect.catch((error) => (error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error))),
+          Effect.catch((error) =>
+            error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
+          ),
         )
       }
       if (rows.length < PAGE_ROWS) return

@@ -7,42 +7,24 @@
  *   WO3. A wish to stop reaches an attempt in every step, also before it is spawned.
  *   WO4. Draining starts nothing new; detaching leaves running places to a successor.
  */
-import { Effect, Latch, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { type BerthError, berthError } from "../../core/errors.ts"
-import type { Executors, Placement, StopMode } from "../../core/ports/executor.ts"
-import type { Delivery, Queue } from "../../core/ports/queue.ts"
-import { type Signals, workerSubject } from "../../core/ports/signals.ts"
+import type { Placement, StopMode } from "../../core/ports/executor.ts"
+import type { Delivery } from "../../core/ports/queue.ts"
+import { workerSubject } from "../../core/ports/signals.ts"
 import type { Command } from "../../core/task/decide.ts"
-import { resultWithoutExit } from "../../core/task/outcome.ts"
 import { isStartable, type TaskState } from "../../core/task/state.ts"
 import { RESTART_INTENSITY } from "../../core/policy/supervise.ts"
-import { liveOutputSubject } from "../../core/ports/signals.ts"
-import { makeOutput } from "../output.ts"
-import { persist } from "../persist.ts"
-import type { Programs } from "../programs.ts"
-import type { Deps, Held } from "./held.ts"
-import { makeSteps } from "./steps.ts"
+import type { Held } from "./held.ts"
+import { handBack, refuse } from "./giveBack.ts"
+import { type Entry, Hands } from "./hands.ts"
+import type { WorkerOptions } from "./options.ts"
+import { makeSpawn } from "./spawn.ts"
 import { startSupervisor } from "./supervisor.ts"
 
 const PULL_WAIT_MS = 1_000
 const REFUSED_PAUSE_MS = 500
 const ZERO = { stdout: 0, stderr: 0 } as const
-
-export interface WorkerOptions {
-  readonly name: string
-  readonly pool: string
-  readonly slots: number
-  readonly overdueMs: number
-  readonly outputFlushMs: number
-  readonly executors: Executors["Service"]
-  readonly queue: Queue["Service"]
-  readonly signals: Signals["Service"]
-  readonly programs: Programs["Service"]
-  readonly deps: Deps
-  /** The worker cannot go on; its parent starts another one. */
-  readonly onEscalate: (reason: string) => void
-  readonly onCrash: (taskId: string, error: unknown) => void
-}
 
 export interface Worker {
   readonly name: string
@@ -65,149 +47,86 @@ export interface Worker {
   readonly detach: Effect.Effect<void>
 }
 
-interface Entry {
-  slot: number
-  stop: StopMode | null
-  held: Held | null
-}
-
 export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     const { deps, executors, queue } = options
     const { clock, failpoints, turns } = deps
-    const entries = new Map<string, Entry>()
-    const freeSlots = Array.from({ length: options.slots }, (_, index) => index)
-    const room = Latch.makeUnsafe(true)
-    const idle = Latch.makeUnsafe(true)
-    let nextExtraSlot = options.slots
+    const hands = new Hands(options.slots)
     let draining = false
     let closing = false
-
-    const release = (taskId: string): void => {
-      const entry = entries.get(taskId)
-      entries.delete(taskId)
-      if (entry !== undefined && entry.slot < options.slots) freeSlots.push(entry.slot)
-      if (freeSlots.length > 0) room.openUnsafe()
-      if (entries.size === 0) idle.openUnsafe()
-    }
-    const reserve = (taskId: string, slot: number): Entry => {
-      const entry: Entry = { slot, stop: null, held: null }
-      entries.set(taskId, entry)
-      idle.closeUnsafe()
-      if (freeSlots.length === 0) room.closeUnsafe()
-      return entry
-    }
 
     const supervisor = startSupervisor({
       clock,
       intensity: RESTART_INTENSITY,
-      onDone: release,
+      onDone: (taskId) => hands.release(taskId),
       onCrash: (taskId, error) => {
         options.onCrash(taskId, error)
-        Effect.runFork(handBack(taskId))
+        Effect.runFork(
+          Effect.ensuring(
+            handBack(deps, options.name, taskId),
+            Effect.sync(() => hands.release(taskId)),
+          ),
+        )
       },
       onEscalate: options.onEscalate,
     })
     yield* Effect.addFinalizer(() => Effect.sync(supervisor.stop))
 
-    /** After a crash of ours: the log decides what becomes of the task; its place is removed by the sweep. */
-    const handBack = (taskId: string): Effect.Effect<void> =>
-      turns.load(taskId).pipe(
-        Effect.flatMap(({ state }) =>
-          state.holder?.worker !== options.name
-            ? Effect.void
-            : turns.turn(taskId, {
-                type: "lose",
-                epoch: state.epoch,
-                cause: "infrastructure",
-                message: "the attempt's actor crashed",
-                overlapPossible: true,
-                nowMs: clock.nowMs(),
-                jitter01: deps.random.next01(),
-              }),
-        ),
-        Effect.ignore,
-        Effect.andThen(Effect.sync(() => release(taskId))),
-      )
-
     const stop = (taskId: string, mode: StopMode): boolean => {
-      const entry = entries.get(taskId)
+      const entry = hands.get(taskId)
       if (entry === undefined) return false
       if (entry.held !== null) return supervisor.send(taskId, { type: "stop", mode })
       entry.stop = mode
       return true
     }
 
-    const spawn = Effect.fn("worker.spawn")(function* (state: TaskState, entry: Entry, adopted: Placement | null, offsets: Held["offsets"]) {
-      const { holder, id: taskId, owner, spec } = state
-      const executor = executors.forKind(spec.kind)
-      if (holder === null || executor === null) return yield* Effect.die(new Error(`task ${taskId} cannot be spawned here`))
-      const program = yield* persist(options.programs.load(taskId), clock, deps.random)
-      const job = { taskId, owner, attempt: state.attempt, epoch: holder.runEpoch, worker: options.name, spec, program, slot: entry.slot }
-      const output = yield* makeOutput({
-        log: deps.log,
-        clock,
-        flushMs: options.outputFlushMs,
-        sendLive: (record) => options.signals.publish(liveOutputSubject(taskId), record).pipe(Effect.ignore),
-        taskId,
-        owner,
-        attempt: state.attempt,
-        epoch: holder.epoch,
-        offsets,
-        onAppended: failpoints.hit("output.afterAppend"),
-      })
-      const held: Held = {
-        job,
-        executor,
-        output,
-        epoch: holder.epoch,
-        startedAtMs: holder.startedAtMs,
-        overlapPossible: state.overlapPossible,
-        offsets,
-        place: adopted,
-      }
-      const steps = makeSteps(deps, held, () => supervisor.send(taskId, { type: "began" }))
-      const stopMode = entry.stop ?? state.stop?.mode ?? null
-      entry.held = held
-      supervisor.spawn(taskId, { steps, timeoutMs: spec.timeoutMs, adopted, stop: stopMode })
-    })
+    const spawn = makeSpawn(options, supervisor)
 
     const start = Effect.fn("worker.start")(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
       const { taskId } = wakeUp
       const { state } = yield* turns.load(taskId)
       const executor = executors.forKind(state.spec.kind)
-      if (!isStartable(state, wakeUp.epoch, clock.nowMs()) || executor === null) return yield* Effect.fail(berthError("WRONG_STATE", "nothing to start"))
-      if (!executor.accepting()) return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
+      if (!isStartable(state, wakeUp.epoch, clock.nowMs()) || executor === null)
+        return yield* Effect.fail(berthError("WRONG_STATE", "nothing to start"))
+      if (!executor.accepting())
+        return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
       const engineId = yield* executor.engineId
       yield* failpoints.hit("start.beforeAppend")
       const { admission, epoch } = wakeUp
-      const message = { type: "start", epoch, worker: options.name, engineId, admission, overdueMs: options.overdueMs, nowMs: clock.nowMs() } as const
+      const message = {
+        type: "start",
+        epoch,
+        worker: options.name,
+        engineId,
+        admission,
+        overdueMs: options.overdueMs,
+        nowMs: clock.nowMs(),
+      } as const
       const turned = yield* turns.turn(taskId, message)
       yield* failpoints.hit("start.afterAppend")
+      deps.metrics.started(turned.state, clock.nowMs())
       yield* ack.pipe(Effect.ignore)
       yield* failpoints.hit("start.afterAck")
-      yield* spawn(turned.state, entry, null, ZERO).pipe(Effect.catch((error) => refuse(turned.state, error)))
-    })
-
-    /** The program itself cannot be had, now or ever: the attempt ends, and its slot with it. */
-    const refuse = Effect.fn("worker.refuse")(function* (state: TaskState, error: BerthError) {
-      const nowMs = clock.nowMs()
-      const result = resultWithoutExit(state, { status: "failed", reason: "refused", message: error.message, nowMs })
-      yield* persist(turns.turn(state.id, { type: "exit", epoch: state.epoch, result, nowMs, jitter01: 0 }), clock, deps.random)
-      release(state.id)
+      yield* spawn(turned.state, entry, null, ZERO).pipe(
+        Effect.catch((error) =>
+          Effect.ensuring(
+            refuse(deps, turned.state, error),
+            Effect.sync(() => hands.release(taskId)),
+          ),
+        ),
+      )
     })
 
     /** Takes the slot at once, before anything is awaited, so that the next pull counts it (WO2). */
     const accept = (delivery: Delivery): Effect.Effect<void> => {
       const { taskId } = delivery.wakeUp
       // A second wake-up of a task in our hands says nothing new: the log names us already.
-      if (entries.has(taskId)) return delivery.ack.pipe(Effect.ignore)
-      const slot = freeSlots.pop()
-      if (slot === undefined) return delivery.nak.pipe(Effect.ignore)
-      const entry = reserve(taskId, slot)
+      if (hands.has(taskId)) return delivery.ack.pipe(Effect.ignore)
+      const entry = hands.take(taskId)
+      if (entry === null) return delivery.nak.pipe(Effect.ignore)
       return start(delivery, entry).pipe(
         Effect.catch((error) => {
-          release(taskId)
+          hands.release(taskId)
           const nothingToStart = error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
           const settle = nothingToStart ? delivery.ack : Effect.andThen(clock.sleep(REFUSED_PAUSE_MS), delivery.nak)
           return settle.pipe(Effect.ignore)
@@ -217,9 +136,9 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
 
     const backendsAccept = (): boolean => executors.all.some((executor) => executor.accepting())
     const pull = Effect.gen(function* () {
-      yield* room.await
+      yield* hands.room
       if (draining || closing || !backendsAccept()) return yield* clock.sleep(REFUSED_PAUSE_MS / 5)
-      const deliveries = yield* queue.pull(options.pool, freeSlots.length, PULL_WAIT_MS)
+      const deliveries = yield* queue.pull(options.pool, hands.freeCount, PULL_WAIT_MS)
       yield* Effect.forEach(deliveries, (delivery) => Effect.forkDetach(accept(delivery)), { discard: true })
     }).pipe(Effect.catch(() => clock.sleep(REFUSED_PAUSE_MS)))
 
@@ -231,22 +150,22 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
 
     return {
       name: options.name,
-      holds: (taskId) => entries.has(taskId),
-      heldCount: () => entries.size,
-      ownsPlace: (containerId) => [...entries.values()].some(({ held }) => held?.place?.containerId === containerId),
+      holds: (taskId) => hands.has(taskId),
+      heldCount: () => hands.size,
+      ownsPlace: (containerId) => hands.all().some(([, { held }]) => held?.place?.containerId === containerId),
       begin: Effect.asVoid(Effect.forkIn(Effect.forever(pull), scope)),
       accepting: () => !draining && !closing && backendsAccept(),
-      adopt: (state, place, offsets) => Effect.suspend(() => spawn(state, reserve(state.id, freeSlots.pop() ?? nextExtraSlot++), place, offsets)),
+      adopt: (state, place, offsets) => Effect.suspend(() => spawn(state, hands.takeAdopted(state.id), place, offsets)),
       stop,
       setDraining: (value) => {
         draining = value
       },
       isDraining: () => draining,
-      idle: idle.await,
+      idle: hands.idle,
       detach: Effect.suspend(() => {
         closing = true
-        for (const [taskId, entry] of entries) if (entry.held !== null) supervisor.send(taskId, { type: "detach" })
-        return idle.await
+        for (const [taskId, entry] of hands.all()) if (entry.held !== null) supervisor.send(taskId, { type: "detach" })
+        return hands.idle
       }),
     }
   })

@@ -18,7 +18,7 @@ export const holds = (bound: Bound, value: number): boolean =>
 export const boundText = (bound: Bound): string => ("atMost" in bound ? `≤ ${bound.atMost}` : `= ${bound.exactly}`)
 
 /** The value below which a share of all lies. `values` is not changed. */
-export const quantile = (values: readonly number[], share: number): number => {
+export const quantile = (values: ArrayLike<number>, share: number): number => {
   const sorted = Float64Array.from(values).sort()
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN
 }

@@ -54,7 +54,7 @@ const firstWave = (seed: number): number => {
   for (let client = 0; client < CLIENTS; client++) {
     Effect.runFork(guard(callOf({ repeatable: true }), Effect.fail(unavailable())))
   }
-  const bins = new Array<number>(BINS).fill(0)
+  const bins = Array.from({ length: BINS }, () => 0)
   for (const delayMs of delays) {
     const bin = Math.floor((delayMs / POLICY.delayMsInitial) * BINS)
     bins[bin] = (bins[bin] ?? 0) + 1

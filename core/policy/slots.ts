@@ -41,7 +41,8 @@ export class SlotFold {
 
   /** One admission; one that came too late for its task holds nothing. */
   applyAdmission({ epoch, owner, pool, taskId }: Admission, seq: number): void {
-    if (this.waitingEpoch.get(taskId) === epoch) this.hold({ taskId, owner, pool, epoch, admission: seq, running: false })
+    if (this.waitingEpoch.get(taskId) === epoch)
+      this.hold({ taskId, owner, pool, epoch, admission: seq, running: false })
   }
 
   forget(taskId: string): void {

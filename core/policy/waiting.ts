@@ -12,12 +12,14 @@ export interface Waiting {
   readonly taskId: string
   readonly owner: string
   readonly pool: string
+  /** Where it may go: tasks of one pool that need different backends do not stand in each other's way. */
+  readonly route: string
   readonly lane: Lane
   /** The epoch that an admission of it names. */
   readonly epoch: number
 }
 
-/** One lane of one pool: owners in the order of their turns, each with its tasks in the order of their coming. */
+/** One lane of one route: owners in the order of their turns, each with its tasks in the order of their coming. */
 class LaneQueue {
   readonly owners = new Map<string, Map<string, Waiting>>()
   size = 0
@@ -51,25 +53,30 @@ class LaneQueue {
   }
 }
 
-const emptyLanes = (): Record<Lane, LaneQueue> => ({ urgent: new LaneQueue(), high: new LaneQueue(), normal: new LaneQueue(), low: new LaneQueue() })
+const emptyLanes = (): Record<Lane, LaneQueue> => ({
+  urgent: new LaneQueue(),
+  high: new LaneQueue(),
+  normal: new LaneQueue(),
+  low: new LaneQueue(),
+})
 
 export class WaitingIndex {
   private readonly starvationMax: number
   private readonly byTask = new Map<string, Waiting>()
-  private readonly pools = new Map<string, Record<Lane, LaneQueue>>()
+  private readonly routes = new Map<string, Record<Lane, LaneQueue>>()
 
   constructor(starvationMax: number) {
     this.starvationMax = starvationMax
   }
 
-  /** Adds a task, or moves it when its lane, pool or epoch has changed; its place in the line is kept otherwise. */
+  /** Adds a task, or moves it when its lane, route or epoch has changed; its place in the line is kept otherwise. */
   put(task: Waiting): void {
     const old = this.byTask.get(task.taskId)
-    if (old !== undefined && old.lane === task.lane && old.epoch === task.epoch && old.pool === task.pool) return
+    if (old !== undefined && old.lane === task.lane && old.epoch === task.epoch && old.route === task.route) return
     this.remove(task.taskId)
     this.byTask.set(task.taskId, task)
-    const lanes = this.pools.get(task.pool) ?? emptyLanes()
-    this.pools.set(task.pool, lanes)
+    const lanes = this.routes.get(task.route) ?? emptyLanes()
+    this.routes.set(task.route, lanes)
     lanes[task.lane].add(task)
   }
 
@@ -77,7 +84,7 @@ export class WaitingIndex {
     const task = this.byTask.get(taskId)
     if (task === undefined) return
     this.byTask.delete(taskId)
-    this.pools.get(task.pool)?.[task.lane].remove(task)
+    this.routes.get(task.route)?.[task.lane].remove(task)
   }
 
   has(taskId: string): boolean {
@@ -88,27 +95,35 @@ export class WaitingIndex {
     return this.byTask.size
   }
 
-  poolNames(): readonly string[] {
-    return [...this.pools.keys()]
-  }
-
   waiting(lane: Lane): number {
-    return [...this.pools.values()].reduce((sum, lanes) => sum + lanes[lane].size, 0)
+    return [...this.routes.values()].reduce((sum, lanes) => sum + lanes[lane].size, 0)
   }
 
-  /** Takes the task whose turn it is out of the index, or null when none of this pool may be admitted. */
-  take(pool: string, mayHold: (owner: string) => boolean): Waiting | null {
-    const lanes = this.pools.get(pool)
-    if (lanes === undefined) return null
-    const starving = LANES.filter((lane) => lanes[lane].size > 0 && lanes[lane].passedOver >= this.starvationMax)
-    for (const lane of [...starving.reverse(), ...LANES]) {
-      const task = lanes[lane].take(mayHold)
-      if (task === null) continue
-      this.byTask.delete(task.taskId)
-      lanes[lane].passedOver = 0
-      for (const lower of LANES.slice(laneRank(lane) + 1)) if (lanes[lower].size > 0) lanes[lower].passedOver += 1
-      return task
+  /** Takes the task whose turn it is out of the index, or null when none of these routes may be admitted. */
+  take(routes: readonly string[], mayHold: (owner: string) => boolean): Waiting | null {
+    const open = routes.map((route) => this.routes.get(route)).filter((lanes) => lanes !== undefined)
+    const starves = (lane: Lane): boolean =>
+      open.some((lanes) => lanes[lane].size > 0 && lanes[lane].passedOver >= this.starvationMax)
+    for (const lane of [...LANES.filter(starves).reverse(), ...LANES]) {
+      for (const lanes of open) {
+        const task = lanes[lane].take(mayHold)
+        if (task === null) continue
+        this.byTask.delete(task.taskId)
+        this.served(open, lane)
+        return task
+      }
     }
     return null
   }
+
+  private served(open: readonly Record<Lane, LaneQueue>[], lane: Lane): void {
+    for (const lanes of open) {
+      lanes[lane].passedOver = 0
+      for (const lower of LANES.slice(laneRank(lane) + 1)) if (lanes[lower].size > 0) lanes[lower].passedOver += 1
+    }
+  }
 }
+
+/** Which backend a kind of program needs. */
+export const backendOf = (kind: string): "container" | "handler" => (kind === "handler" ? "handler" : "container")
+export const routeOf = (pool: string, kind: string): string => `${pool}/${backendOf(kind)}`

@@ -36,7 +36,11 @@ export class EventLog extends Context.Service<
     readonly lastControl: Effect.Effect<LogEntry | null, BerthError>
     /** The first record on `subject` with a sequence above `afterSeq`. */
     readonly after: (subject: string, afterSeq: Seq) => Effect.Effect<LogEntry | null, BerthError>
-    readonly readTask: (taskId: string, afterSeq: Seq, entriesMax: number) => Effect.Effect<readonly LogEntry[], BerthError>
+    readonly readTask: (
+      taskId: string,
+      afterSeq: Seq,
+      entriesMax: number,
+    ) => Effect.Effect<readonly LogEntry[], BerthError>
     /** Batches of 1 to 1,000 entries. */
     readonly feed: (afterSeq: Seq) => Stream.Stream<readonly LogEntry[], BerthError>
     /** Sequence of the newest entry; 0 when empty. */

@@ -34,6 +34,7 @@ export const FAILPOINTS = [
 export type Failpoint = (typeof FAILPOINTS)[number]
 
 /** In production `hit` is a constant effect that does nothing. */
-export class Failpoints extends Context.Service<Failpoints, { readonly hit: (name: Failpoint) => Effect.Effect<void> }>()(
-  "core/ports/Failpoints",
-) {}
+export class Failpoints extends Context.Service<
+  Failpoints,
+  { readonly hit: (name: Failpoint) => Effect.Effect<void> }
+>()("core/ports/Failpoints") {}

@@ -32,7 +32,11 @@ export class ReadModel extends Context.Service<
     ) => Effect.Effect<readonly TaskRow[], BerthError>
     readonly counts: (owner: string | null) => Effect.Effect<Counts, BerthError>
     /** Rows at rest since before `beforeMs`, the oldest first; `withOutput`: only those whose output was not purged. */
-    readonly endedBefore: (beforeMs: number, rowsMax: number, which: "all" | "withOutput") => Effect.Effect<readonly TaskRow[], BerthError>
+    readonly endedBefore: (
+      beforeMs: number,
+      rowsMax: number,
+      which: "all" | "withOutput",
+    ) => Effect.Effect<readonly TaskRow[], BerthError>
     /** Tombstones older than `beforeMs`, the oldest first. */
     readonly tombstonesBefore: (beforeMs: number, idsMax: number) => Effect.Effect<readonly string[], BerthError>
   }

@@ -14,7 +14,10 @@ export class Signals extends Context.Service<
   Signals,
   {
     readonly publish: (subject: string, payload: unknown) => Effect.Effect<void, BerthError>
-    readonly subscribe: (subject: string, onSignal: (payload: unknown) => void) => Effect.Effect<void, BerthError, Scope.Scope>
+    readonly subscribe: (
+      subject: string,
+      onSignal: (payload: unknown) => void,
+    ) => Effect.Effect<void, BerthError, Scope.Scope>
   }
 >()("core/ports/Signals") {}
 

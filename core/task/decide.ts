@@ -17,7 +17,12 @@ export type Command = {
 }
 
 export type Decision =
-  | { readonly type: "accepted"; readonly facts: readonly TaskFact[]; readonly state: TaskState; readonly commands: readonly Command[] }
+  | {
+      readonly type: "accepted"
+      readonly facts: readonly TaskFact[]
+      readonly state: TaskState
+      readonly commands: readonly Command[]
+    }
   /** The wish is already fulfilled, e.g. a second cancel. Nothing is written. */
   | { readonly type: "unchanged" }
   | { readonly type: "refused"; readonly error: BerthError }

@@ -19,7 +19,12 @@ export type TaskFact =
       readonly program: ProgramRef
       readonly atMs: number
     }
-  | { readonly type: "updated"; readonly lane?: Lane; readonly labels?: Readonly<Record<string, string>>; readonly atMs: number }
+  | {
+      readonly type: "updated"
+      readonly lane?: Lane
+      readonly labels?: Readonly<Record<string, string>>
+      readonly atMs: number
+    }
   | {
       readonly type: "started"
       readonly epoch: number

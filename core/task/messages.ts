@@ -31,7 +31,11 @@ export type TaskMessage =
       readonly imageDigest: string | null
       readonly policy: EffectivePolicy | null
     } & Now)
-  | ({ readonly type: "phase"; readonly epoch: number; readonly phase: Extract<Phase, "running" | "stopping" | "collecting" | "fenced"> } & Now)
+  | ({
+      readonly type: "phase"
+      readonly epoch: number
+      readonly phase: Extract<Phase, "running" | "stopping" | "collecting" | "fenced">
+    } & Now)
   | ({
       readonly type: "adopt"
       /** The epoch that is taken over; the adopter's own is one more. */
@@ -50,7 +54,11 @@ export type TaskMessage =
     } & Now &
       Chance)
   /** No attempt can run: the task fails for good, or while it waits past its `startByMs`. */
-  | ({ readonly type: "refuse"; readonly reason: Extract<EndReason, "refused" | "expired" | "quarantined">; readonly message: string } & Now)
+  | ({
+      readonly type: "refuse"
+      readonly reason: Extract<EndReason, "refused" | "expired" | "quarantined">
+      readonly message: string
+    } & Now)
   /** The delay that ends at `wakeAtMs` has passed. */
   | ({ readonly type: "wake"; readonly wakeAtMs: number } & Now)
   | ({ readonly type: "cancel"; readonly mode: "cancel" | "kill"; readonly by: string } & Now)

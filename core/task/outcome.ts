@@ -16,17 +16,28 @@ type Message<T extends TaskMessage["type"]> = Extract<TaskMessage, { type: T }>
 /** Reasons that another attempt cannot change. */
 const FINAL_REASONS: readonly EndReason[] = ["refused", "expired", "quarantined", "cancelled", "killed"]
 /** Paces a task whose backend failed; the breaker does the rest, and nobody's attempt is used up. */
-const INFRASTRUCTURE_RETRY: RetryPolicy = { maxAttempts: Number.MAX_SAFE_INTEGER, delayMsInitial: 2_000, delayMsMax: 2_000, factor: 1 }
+const INFRASTRUCTURE_RETRY: RetryPolicy = {
+  maxAttempts: Number.MAX_SAFE_INTEGER,
+  delayMsInitial: 2_000,
+  delayMsMax: 2_000,
+  factor: 1,
+}
 
 function narrow<T extends TaskMessage["type"]>(event: TaskMessage, ...types: readonly T[]): Message<T> {
-  if (!types.includes(event.type as T)) throw new Error(`outcome asked for "${event.type}", made for "${types.join(", ")}"`)
+  if (!types.includes(event.type as T))
+    throw new Error(`outcome asked for "${event.type}", made for "${types.join(", ")}"`)
   return event as Message<T>
 }
 
 /** A result for an attempt that has none of its own: it never started, or nobody saw its end. */
 export function resultWithoutExit(
   state: TaskState,
-  end: { readonly status: AttemptResult["status"]; readonly reason: EndReason; readonly message: string; readonly nowMs: number },
+  end: {
+    readonly status: AttemptResult["status"]
+    readonly reason: EndReason
+    readonly message: string
+    readonly nowMs: number
+  },
 ): AttemptResult {
   return {
     status: end.status,
@@ -66,7 +77,8 @@ function endOf(state: TaskState, event: TaskMessage): AttemptResult | null {
     const quarantine = `quarantined: ${state.workerDeaths + 1} workers died while they ran this task`
     return resultWithoutExit(state, { status: "failed", reason: "quarantined", message: quarantine, nowMs })
   }
-  if (state.spec.onLost === "fail") return resultWithoutExit(state, { status: "failed", reason: "worker_lost", message, nowMs })
+  if (state.spec.onLost === "fail")
+    return resultWithoutExit(state, { status: "failed", reason: "worker_lost", message, nowMs })
   return null
 }
 
@@ -98,13 +110,20 @@ export const woken = ({ event }: Args): readonly TaskFact[] => [{ type: "woken",
 
 export const cancelledBeforeStart = ({ context, event }: Args): readonly TaskFact[] => {
   const { mode, nowMs } = narrow(event, "cancel")
-  const end = { status: "cancelled", reason: mode === "kill" ? "killed" : "cancelled", message: "stopped before it started", nowMs } as const
+  const end = {
+    status: "cancelled",
+    reason: mode === "kill" ? "killed" : "cancelled",
+    message: "stopped before it started",
+    nowMs,
+  } as const
   return [{ type: "ended", result: resultWithoutExit(context, end), atMs: nowMs }]
 }
 
 export const refused = ({ context, event }: Args): readonly TaskFact[] => {
   const { reason, message, nowMs } = narrow(event, "refuse")
-  return [{ type: "ended", result: resultWithoutExit(context, { status: "failed", reason, message, nowMs }), atMs: nowMs }]
+  return [
+    { type: "ended", result: resultWithoutExit(context, { status: "failed", reason, message, nowMs }), atMs: nowMs },
+  ]
 }
 
 export const placed = ({ event }: Args): readonly TaskFact[] => {
@@ -145,11 +164,24 @@ export const lost = ({ context, event }: Args): readonly TaskFact[] => {
   const { epoch, cause, message, overlapPossible, jitter01, nowMs } = narrow(event, "lose")
   const workerDeaths = context.workerDeaths + (cause === "worker" ? 1 : 0)
   const wakeAtMs = cause === "infrastructure" ? nowMs + retryDelayMs(INFRASTRUCTURE_RETRY, 1, jitter01) : null
-  return [{ type: "lost", epoch, cause, message: message.slice(0, LIMITS.messageBytesMax), workerDeaths, overlapPossible, wakeAtMs, atMs: nowMs }]
+  return [
+    {
+      type: "lost",
+      epoch,
+      cause,
+      message: message.slice(0, LIMITS.messageBytesMax),
+      workerDeaths,
+      overlapPossible,
+      wakeAtMs,
+      atMs: nowMs,
+    },
+  ]
 }
 
 export const retriedByHand = ({ context, event }: Args): readonly TaskFact[] => {
   const { by, nowMs } = narrow(event, "retry")
   const attempt = context.attempt + 1
-  return [{ type: "retried", attempt, maxAttempts: Math.max(context.maxAttempts, attempt), wakeAtMs: null, by, atMs: nowMs }]
+  return [
+    { type: "retried", attempt, maxAttempts: Math.max(context.maxAttempts, attempt), wakeAtMs: null, by, atMs: nowMs },
+  ]
 }

@@ -29,11 +29,15 @@ export interface PrepareContext {
 export function prepare(request: SubmitRequest, context: PrepareContext): Prepared {
   const program = programOf(request, context)
   const size = programBytes(program)
-  if (size > LIMITS.programBytesMax) throw berthError("TOO_LARGE", `the program has ${size} bytes; at most ${LIMITS.programBytesMax} are taken`, { path: "params.files" })
+  if (size > LIMITS.programBytesMax)
+    throw berthError("TOO_LARGE", `the program has ${size} bytes; at most ${LIMITS.programBytesMax} are taken`, {
+      path: "params.files",
+    })
   return { program, spec: specOf(request, program, context) }
 }
 
-const invalid = (message: string, field: string): BerthError => berthError("INVALID_PARAMS", message, { path: `params.${field}` })
+const invalid = (message: string, field: string): BerthError =>
+  berthError("INVALID_PARAMS", message, { path: `params.${field}` })
 
 function programOf(request: SubmitRequest, { handlers }: PrepareContext): Program {
   const targets = [request.runtime, request.image, request.handler].filter((target) => target !== undefined)
@@ -43,21 +47,34 @@ function programOf(request: SubmitRequest, { handlers }: PrepareContext): Progra
   const input = {
     args: request.args ?? [],
     env: request.env ?? {},
-    stdin: request.stdin === undefined ? null : { content: request.stdin, encoding: request.stdinEncoding ?? ("utf8" as const) },
+    stdin:
+      request.stdin === undefined
+        ? null
+        : { content: request.stdin, encoding: request.stdinEncoding ?? ("utf8" as const) },
     secrets: [],
   }
   if (request.image !== undefined) {
     if (request.code !== undefined) throw invalid("code needs a runtime; an image takes files and a command", "code")
-    if (request.command === undefined || request.command.length === 0) throw invalid("an image needs a command", "command")
-    return { kind: "image", image: request.image, command: request.command, ...input, files: (request.files ?? []).map(fileOf) }
+    if (request.command === undefined || request.command.length === 0)
+      throw invalid("an image needs a command", "command")
+    return {
+      kind: "image",
+      image: request.image,
+      command: request.command,
+      ...input,
+      files: (request.files ?? []).map(fileOf),
+    }
   }
   return runtimeProgram(request, request.runtime ?? "", input)
 }
 
 function handlerProgram(request: SubmitRequest, handler: string, handlers: readonly string[] | null): Program {
-  const foreign = (["code", "files", "entry", "command", "args", "env", "stdin", "artifacts", "limits"] as const).find((field) => request[field] !== undefined)
+  const foreign = (["code", "files", "entry", "command", "args", "env", "stdin", "artifacts", "limits"] as const).find(
+    (field) => request[field] !== undefined,
+  )
   if (foreign !== undefined) throw invalid(`a handler takes input, not ${foreign}`, foreign)
-  if (handlers !== null && !handlers.includes(handler)) throw berthError("HANDLER_UNKNOWN", `no handler is called "${handler}"`, { path: "params.handler" })
+  if (handlers !== null && !handlers.includes(handler))
+    throw berthError("HANDLER_UNKNOWN", `no handler is called "${handler}"`, { path: "params.handler" })
   return { kind: "handler", handler, input: request.input ?? null }
 }
 
@@ -67,14 +84,18 @@ function runtimeProgram(
   input: Pick<Extract<Program, { kind: "runtime" }>, "args" | "env" | "stdin" | "secrets">,
 ): Program {
   const runtime = runtimeByName(name)
-  if (runtime === undefined || runtime === null) throw berthError("RUNTIME_UNKNOWN", `there is no runtime "${name}"`, { path: "params.runtime" })
+  if (runtime === undefined || runtime === null)
+    throw berthError("RUNTIME_UNKNOWN", `there is no runtime "${name}"`, { path: "params.runtime" })
   if (request.command !== undefined) throw invalid("a runtime brings its own command; use args", "command")
   const files = (request.files ?? []).map(fileOf)
-  const entry = request.entry ?? (request.code === undefined && files.length === 1 ? files[0]?.path : undefined) ?? runtime.mainFile
-  if (request.code !== undefined) files.push({ path: entry, content: request.code, encoding: "utf8", executable: false })
+  const entry =
+    request.entry ?? (request.code === undefined && files.length === 1 ? files[0]?.path : undefined) ?? runtime.mainFile
+  if (request.code !== undefined)
+    files.push({ path: entry, content: request.code, encoding: "utf8", executable: false })
   const twice = files.find((file, index) => files.findIndex(({ path }) => path === file.path) !== index)
   if (twice !== undefined) throw invalid(`two files have the path ${twice.path}`, "files")
-  if (!files.some(({ path }) => path === entry)) throw invalid(`send code, or a file ${entry}, or name the entry`, "entry")
+  if (!files.some(({ path }) => path === entry))
+    throw invalid(`send code, or a file ${entry}, or name the entry`, "entry")
   return { kind: "runtime", runtime: runtime.name, entry, ...input, files }
 }
 
@@ -88,7 +109,12 @@ const fileOf = (file: FileRequest): ProgramFile => ({
 /** Bytes of all that the program brings along, as text in the record. */
 export function programBytes(program: Program): number {
   if (program.kind === "handler") return JSON.stringify(program.input).length
-  const texts = [...program.args, ...Object.entries(program.env).flat(), program.stdin?.content ?? "", ...program.files.flatMap(({ path, content }) => [path, content])]
+  const texts = [
+    ...program.args,
+    ...Object.entries(program.env).flat(),
+    program.stdin?.content ?? "",
+    ...program.files.flatMap(({ path, content }) => [path, content]),
+  ]
   return texts.reduce((sum, text) => sum + text.length, 0)
 }
 
@@ -97,10 +123,15 @@ function within(value: number, max: number, field: string): number {
   throw invalid(`${field} is ${value}; this server allows at most ${max}`, field)
 }
 
-function specOf(request: SubmitRequest, program: Program, { config, laneMax, nowMs, requestHash }: PrepareContext): TaskSpec {
+function specOf(
+  request: SubmitRequest,
+  program: Program,
+  { config, laneMax, nowMs, requestHash }: PrepareContext,
+): TaskSpec {
   const lane = laneAllowed(request.lane, laneMax)
   const { startAtMs = null, startByMs = null, limits = {} } = request
-  if (startByMs !== null && startByMs < Math.max(nowMs, startAtMs ?? 0)) throw invalid("startByMs lies before the task could start", "startByMs")
+  if (startByMs !== null && startByMs < Math.max(nowMs, startAtMs ?? 0))
+    throw invalid("startByMs lies before the task could start", "startByMs")
   const usual = program.kind === "runtime" ? (runtimeByName(program.runtime)?.limits ?? {}) : {}
   return {
     kind: program.kind,
@@ -115,7 +146,11 @@ function specOf(request: SubmitRequest, program: Program, { config, laneMax, now
     startByMs,
     onLost: request.onLost ?? "retry",
     limits: {
-      memoryBytes: within(limits.memoryBytes ?? usual.memoryBytes ?? config.memoryBytes, config.memoryBytesMax, "limits.memoryBytes"),
+      memoryBytes: within(
+        limits.memoryBytes ?? usual.memoryBytes ?? config.memoryBytes,
+        config.memoryBytesMax,
+        "limits.memoryBytes",
+      ),
       cpuMilli: limits.cpuMilli ?? usual.cpuMilli ?? config.cpuMilli,
       pidsMax: limits.pidsMax ?? usual.pidsMax ?? config.pidsMax,
       tmpfsBytes: limits.tmpfsBytes ?? usual.tmpfsBytes ?? config.tmpfsBytes,
@@ -130,5 +165,7 @@ function specOf(request: SubmitRequest, program: Program, { config, laneMax, now
 export function laneAllowed(asked: Lane | undefined, laneMax: Lane): Lane {
   if (asked === undefined) return laneRank("normal") < laneRank(laneMax) ? laneMax : "normal"
   if (laneRank(asked) >= laneRank(laneMax)) return asked
-  throw berthError("FORBIDDEN", `this token allows the lanes from ${laneMax} down, not ${asked}`, { path: "params.lane" })
+  throw berthError("FORBIDDEN", `this token allows the lanes from ${laneMax} down, not ${asked}`, {
+    path: "params.lane",
+  })
 }

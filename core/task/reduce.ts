@@ -63,14 +63,29 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
       return { ...state, phase: "queued", wakeAtMs: null }
     case "started": {
       const { epoch, worker, engineId, overdueAtMs } = fact
-      const holder = { worker, epoch, runEpoch: epoch, engineId, containerId: null, imageDigest: null, policy: null, startedAtMs: fact.atMs, overdueAtMs }
+      const holder = {
+        worker,
+        epoch,
+        runEpoch: epoch,
+        engineId,
+        containerId: null,
+        imageDigest: null,
+        policy: null,
+        startedAtMs: fact.atMs,
+        overdueAtMs,
+      }
       return { ...state, status: "running", phase: "starting", epoch, wakeAtMs: null, holder }
     }
     case "placed":
       return {
         ...state,
         phase: state.stop === null ? "running" : "stopping",
-        holder: state.holder && { ...state.holder, containerId: fact.containerId, imageDigest: fact.imageDigest, policy: fact.policy },
+        holder: state.holder && {
+          ...state.holder,
+          containerId: fact.containerId,
+          imageDigest: fact.imageDigest,
+          policy: fact.policy,
+        },
       }
     case "phased":
       return { ...state, phase: fact.phase }
@@ -79,7 +94,12 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
     case "adopted": {
       const { epoch, worker, containerId, overdueAtMs } = fact
       const phase = state.stop === null ? "running" : "stopping"
-      return { ...state, phase, epoch, holder: state.holder && { ...state.holder, epoch, worker, containerId, overdueAtMs } }
+      return {
+        ...state,
+        phase,
+        epoch,
+        holder: state.holder && { ...state.holder, epoch, worker, containerId, overdueAtMs },
+      }
     }
     case "lost":
       return {
@@ -94,7 +114,16 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
     case "ended": {
       const history = remember(state)
       const { status } = fact.result
-      return { ...state, status, phase: "ended", wakeAtMs: null, holder: null, history, result: fact.result, endedAtMs: fact.atMs }
+      return {
+        ...state,
+        status,
+        phase: "ended",
+        wakeAtMs: null,
+        holder: null,
+        history,
+        result: fact.result,
+        endedAtMs: fact.atMs,
+      }
     }
     case "retried":
       return {

@@ -6,12 +6,18 @@
  *   W2. Bytes of one run of the program and one stream come out once, by offset, without overlap.
  *   W3. Bytes that are missing are a `gap` event with their place, and their number where it is known.
  *   W4. What an overtaken epoch printed is dropped.
+ *   W5. Live output, which is quicker than the log, waits here until the log has told of the start and of the beginning
+ *       that is always kept; so what is quick never stands before what is kept, or in its place.
  *
  * One record can carry several events of the same sequence. So a watch resumes just before the last record that it
  * saw, and the cursor tells what of that record was there already: states by sequence, bytes by offset, progress by count.
  */
+import { LIMITS } from "../../core/limits.ts"
 import type { OutputStream } from "../../core/words.ts"
 import type { GapEvent, OutputEvent, ProgressEvent, StateEvent, TaskEvent } from "./events.ts"
+
+/** Live output that waits for the log; beyond it the oldest becomes a gap. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024
 
 /** Where one output stream stands. */
 interface Place {
@@ -27,6 +33,9 @@ const SOMEWHERE: Place = { at: 0, exact: false, gapSeq: null }
 
 export class WatchCursor {
   readonly #fromSeq: number
+  readonly #keptBytesMax: number
+  #held: OutputEvent[] = []
+  #heldBytes = 0
   #lastSeq: number
   #stateSeq: number
   #epoch = 0
@@ -35,9 +44,13 @@ export class WatchCursor {
   #progressSeen = 0
   #progressArrived = 0
 
-  /** @param fromSeq - the watch shows what comes after this sequence */
-  constructor(fromSeq: number) {
+  /**
+   * @param fromSeq - the watch shows what comes after this sequence
+   * @param keptBytesMax - of each stream so many bytes from its beginning are in the log
+   */
+  constructor(fromSeq: number, keptBytesMax: number = LIMITS.outputHeadBytesMax) {
     this.#fromSeq = fromSeq
+    this.#keptBytesMax = keptBytesMax
     this.#lastSeq = fromSeq
     this.#stateSeq = fromSeq
   }
@@ -55,6 +68,15 @@ export class WatchCursor {
 
   /** What of this event is new, in order: nothing, the event or a part of it, or a gap and the event. */
   accept(event: TaskEvent): readonly TaskEvent[] {
+    if (event.type === "output" && event.seq === null && this.#mustWait(event)) {
+      this.#hold(event)
+      return []
+    }
+    const fresh = this.#take(event)
+    return this.#held.length === 0 ? fresh : [...fresh, ...this.#release()]
+  }
+
+  #take(event: TaskEvent): readonly TaskEvent[] {
     if (event.seq !== null) {
       if (event.seq < this.#lastSeq) return event.type === "end" ? [event] : []
       if (event.seq > this.#lastSeq) {
@@ -126,6 +148,32 @@ export class WatchCursor {
     if (this.#progressArrived <= this.#progressSeen) return []
     this.#progressSeen = this.#progressArrived
     return [event]
+  }
+
+  /** W5. Where the start was not seen and will not be, live output is taken as it comes. */
+  #mustWait({ epoch, stream, offset }: OutputEvent): boolean {
+    if (epoch > this.#epoch) return this.#epoch > 0 || this.#fromSeq === 0
+    const { at, exact } = this.#places[stream]
+    return epoch === this.#epoch && exact && at < Math.min(offset, this.#keptBytesMax)
+  }
+
+  #hold(event: OutputEvent): void {
+    this.#held.push(event)
+    this.#heldBytes += event.bytes.length
+    while (this.#heldBytes > HELD_BYTES_MAX) this.#heldBytes -= this.#held.shift()?.bytes.length ?? 0
+  }
+
+  /** What needs to wait no longer, in the order in which it came. */
+  #release(): readonly TaskEvent[] {
+    const held = this.#held
+    this.#held = []
+    this.#heldBytes = 0
+    const fresh: TaskEvent[] = []
+    for (const event of held) {
+      if (this.#mustWait(event)) this.#hold(event)
+      else fresh.push(...this.#output(event))
+    }
+    return fresh
   }
 
   #isStale(epoch: number): boolean {

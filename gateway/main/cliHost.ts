@@ -23,7 +23,10 @@ const FATAL_EXIT_CODE = 125
 /** As whom the commands of one machine speak to their own server: whoever can read the data directory's secret. */
 const LOCAL = { owner: LOCAL_OWNER, role: "admin", laneMax: "urgent" } as const
 
-function serverOptions(options: EmbeddedOptions, environment: NodeJS.ProcessEnv): Omit<ServerOptions, "logger" | "door"> {
+function serverOptions(
+  options: EmbeddedOptions,
+  environment: NodeJS.ProcessEnv,
+): Omit<ServerOptions, "logger" | "door"> {
   return {
     dataDir: dataDirOf(options.dataDir, environment),
     executor: executorName(options.executor ?? environment.BERTH_EXECUTOR),
@@ -42,7 +45,8 @@ function serverOptions(options: EmbeddedOptions, environment: NodeJS.ProcessEnv)
 function jwksOf(environment: NodeJS.ProcessEnv): { readonly url: string; readonly issuer: string } | null {
   const { BERTH_JWKS_ISSUER: issuer, BERTH_JWKS_URL: url } = environment
   if (url === undefined) return null
-  if (issuer === undefined) throw berthError("CONFIG_INVALID", "BERTH_JWKS_URL needs BERTH_JWKS_ISSUER", { path: "BERTH_JWKS_ISSUER" })
+  if (issuer === undefined)
+    throw berthError("CONFIG_INVALID", "BERTH_JWKS_URL needs BERTH_JWKS_ISSUER", { path: "BERTH_JWKS_ISSUER" })
   return { url, issuer }
 }
 
@@ -50,7 +54,9 @@ const listOf = (value: string | undefined): readonly string[] => (value ?? "").s
 
 async function bytesBelow(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true })
-  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then((entry) => (entry.isFile() ? entry.size : 0))))
+  const sizes = await Promise.all(
+    names.map((name) => stat(join(folder, name)).then((entry) => (entry.isFile() ? entry.size : 0))),
+  )
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
@@ -79,7 +85,7 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
     locate: async (given) => {
       const dataDir = dataDirOf(given, environment)
       const found = readLock(dataDir)
-      if (found?.url == null) return null
+      if (found === null || found.url === null) return null
       return { url: found.url, token: async () => mintToken(await secretOf(dataDir), LOCAL, Date.now(), TOKEN_LIFE_MS) }
     },
     openEmbedded: async (options) => {

@@ -46,18 +46,46 @@ export const engineLines = (facts: EngineFacts): readonly DoctorLine[] => [
   versionLine("runc", facts.runcVersion, FLOORS.runc),
   versionLine("containerd", facts.containerdVersion, FLOORS.containerd),
   { name: "kernel", verdict: "ok", detail: facts.kernelVersion },
-  flag("cgroup", facts.cgroupVersion === "2", "version 2", "version 1", "Boot with the unified hierarchy: limits are stricter there."),
+  flag(
+    "cgroup",
+    facts.cgroupVersion === "2",
+    "version 2",
+    "version 1",
+    "Boot with the unified hierarchy: limits are stricter there.",
+  ),
   flag("seccomp", facts.seccomp, "filters system calls", "absent", "Use an engine that was built with seccomp."),
-  flag("lsm", facts.securityModules.length > 0, facts.securityModules.join(", "), "no security module is active", "Enable AppArmor or SELinux."),
-  flag("live-restore", facts.liveRestore, "containers outlive the engine", "off", 'Set "live-restore": true in daemon.json: then an upgrade of the engine ends no program.'),
+  flag(
+    "lsm",
+    facts.securityModules.length > 0,
+    facts.securityModules.join(", "),
+    "no security module is active",
+    "Enable AppArmor or SELinux.",
+  ),
+  flag(
+    "live-restore",
+    facts.liveRestore,
+    "containers outlive the engine",
+    "off",
+    'Set "live-restore": true in daemon.json: then an upgrade of the engine ends no program.',
+  ),
 ]
 
 const engineDiagnosis = (engine: string): Effect.Effect<readonly DoctorLine[]> =>
   pingEngine(engine).pipe(
     Effect.andThen(engineFactsOf(engine)),
-    Effect.map((facts): readonly DoctorLine[] => [{ name: "engine", verdict: "ok", detail: engine }, ...engineLines(facts)]),
+    Effect.map((facts): readonly DoctorLine[] => [
+      { name: "engine", verdict: "ok", detail: engine },
+      ...engineLines(facts),
+    ]),
     Effect.catch((error) =>
-      Effect.succeed<readonly DoctorLine[]>([{ name: "engine", verdict: "fail", detail: `${engine}: ${error.message}`, hint: "Start Docker, or name its socket in DOCKER_HOST." }]),
+      Effect.succeed<readonly DoctorLine[]>([
+        {
+          name: "engine",
+          verdict: "fail",
+          detail: `${engine}: ${error.message}`,
+          hint: "Start Docker, or name its socket in DOCKER_HOST.",
+        },
+      ]),
     ),
   )
 
@@ -69,11 +97,28 @@ async function dataDirLines(dataDir: string): Promise<readonly DoctorLine[]> {
     const freeBytes = bavail * bsize
     const server = readLock(dataDir)
     return [
-      { name: "data", verdict: "ok", detail: `${dataDir}${server?.url ? `, served at ${server.url} by process ${server.pid}` : ""}` },
-      flag("room", freeBytes >= ROOM_BYTES_MIN, `${Math.floor(freeBytes / 1024 / 1024)} MiB free`, `only ${Math.floor(freeBytes / 1024 / 1024)} MiB free`, "Free some space: submits are refused when the disk is full."),
+      {
+        name: "data",
+        verdict: "ok",
+        detail: `${dataDir}${server?.url ? `, served at ${server.url} by process ${server.pid}` : ""}`,
+      },
+      flag(
+        "room",
+        freeBytes >= ROOM_BYTES_MIN,
+        `${Math.floor(freeBytes / 1024 / 1024)} MiB free`,
+        `only ${Math.floor(freeBytes / 1024 / 1024)} MiB free`,
+        "Free some space: submits are refused when the disk is full.",
+      ),
     ]
   } catch (error) {
-    return [{ name: "data", verdict: "fail", detail: `${dataDir} cannot be written: ${error instanceof Error ? error.message : String(error)}`, hint: "Choose another with --data." }]
+    return [
+      {
+        name: "data",
+        verdict: "fail",
+        detail: `${dataDir} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+        hint: "Choose another with --data.",
+      },
+    ]
   }
 }
 

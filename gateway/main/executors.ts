@@ -41,7 +41,9 @@ export interface ExecutorSet {
 export function executorName(given: string | undefined): ExecutorName {
   const found = EXECUTOR_NAMES.find((name) => name === (given ?? "docker"))
   if (found !== undefined) return found
-  throw berthError("CONFIG_INVALID", `executor must be one of ${EXECUTOR_NAMES.join(", ")}, not ${given}`, { path: "executor" })
+  throw berthError("CONFIG_INVALID", `executor must be one of ${EXECUTOR_NAMES.join(", ")}, not ${given}`, {
+    path: "executor",
+  })
 }
 
 /** The executors of one worker, each container engine behind its own breakers. */
@@ -50,12 +52,26 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
   const handler = handlerExecutor({ handlers, clock })
   if (options.name === "none") return { all: [handler], detail: () => ({}), close: () => {} }
   if (options.name === "process") {
-    const program = processExecutor({ root: join(options.dataDir, "boxes"), path: options.path, hostId: options.hostId, cluster, clock })
-    return { all: [program, handler], detail: (name) => (name === "process" ? { isolation: "none" } : {}), close: () => {} }
+    const program = processExecutor({
+      root: join(options.dataDir, "boxes"),
+      path: options.path,
+      hostId: options.hostId,
+      cluster,
+      clock,
+    })
+    return {
+      all: [program, handler],
+      detail: (name) => (name === "process" ? { isolation: "none" } : {}),
+      close: () => {},
+    }
   }
   const budget = new SharedRetryBudget(RETRY_BUDGET_LIMITS, clock)
   const shared = { clock, random: options.random, budget }
-  const engine: Backend = makeBackend("docker", { ...shared, ping: pingEngine(options.engine), slots: { slots: options.slots, waitingMax: 1_024, waitMsMax: 60_000 } })
+  const engine: Backend = makeBackend("docker", {
+    ...shared,
+    ping: pingEngine(options.engine),
+    slots: { slots: options.slots, waitingMax: 1_024, waitMsMax: 60_000 },
+  })
   const pulls: Backend = makeBackend("pull", shared)
   const docker = dockerExecutor({
     engine: options.engine,
@@ -71,7 +87,8 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
   })
   return {
     all: [docker, handler],
-    detail: (name) => (name === "docker" ? { engine: options.engine, breaker: engine.state(), pulls: pulls.state() } : {}),
+    detail: (name) =>
+      name === "docker" ? { engine: options.engine, breaker: engine.state(), pulls: pulls.state() } : {},
     close: () => {
       engine.close()
       pulls.close()

@@ -85,7 +85,9 @@ export class Berth implements AsyncDisposable {
   }
 
   /** A token for another client of this server. Default: this program's own owner, for a day. */
-  token(options: { readonly owner?: string; readonly role?: "user" | "admin"; readonly lifeMs?: number } = {}): Promise<string> {
+  token(
+    options: { readonly owner?: string; readonly role?: "user" | "admin"; readonly lifeMs?: number } = {},
+  ): Promise<string> {
     const { lifeMs, owner = this.#owner, role = "user" } = options
     return this.#server.mint({ owner, role, laneMax: "urgent" }, lifeMs)
   }

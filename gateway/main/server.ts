@@ -19,7 +19,7 @@ import type { Logger } from "../../core/telemetry.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
 import { memoryQueue, memorySignals, memoryWorkers } from "../../store/memory/index.ts"
 import { DataDir, sqliteStore } from "../../store/sqlite/index.ts"
-import { type Listening, listen } from "../server/listen.ts"
+import { listen } from "../server/listen.ts"
 import { makeRouter, type Router } from "../server/router.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
 import { type ExecutorName, makeExecutors } from "./executors.ts"
@@ -38,7 +38,13 @@ export interface ServerOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly logger: Logger
   /** Null: no door, the server is for this process alone. */
-  readonly door: { readonly host?: string; readonly port: number; readonly origins?: readonly string[]; readonly hosts?: readonly string[]; readonly jwks: { readonly url: string; readonly issuer: string } | null } | null
+  readonly door: {
+    readonly host?: string
+    readonly port: number
+    readonly origins?: readonly string[]
+    readonly hosts?: readonly string[]
+    readonly jwks: { readonly url: string; readonly issuer: string } | null
+  } | null
   readonly onFatal: (reason: string) => void
 }
 
@@ -94,7 +100,8 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   })
   nodeGauges(registry, node)
   const router = makeRouter({ tasks: node.service, clock, logger, version: VERSION })
-  const door = options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, secret, registry })
+  const door =
+    options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, secret, registry })
   if (door !== null) yield* data.announce(door.url)
   const mint = (principal: Principal, lifeMs = DAY_MS) => mintToken(secret, principal, clock.nowMs(), lifeMs)
   const stop = Effect.andThen(door?.close("restart") ?? Effect.void, node.stop)
@@ -110,7 +117,10 @@ interface DoorParts {
   readonly registry: Registry
 }
 
-const openDoor = (door: NonNullable<ServerOptions["door"]>, { clock, logger, node, registry, router, secret }: DoorParts): ReturnType<typeof listen> => {
+const openDoor = (
+  door: NonNullable<ServerOptions["door"]>,
+  { clock, logger, node, registry, router, secret }: DoorParts,
+): ReturnType<typeof listen> => {
   const { jwks, ...where } = door
   return listen({ ...where, tasks: node.service, router, clock, logger, registry, auth: { secret, jwks } })
 }
@@ -119,7 +129,12 @@ const openDoor = (door: NonNullable<ServerOptions["door"]>, { clock, logger, nod
 export async function openServer(options: ServerOptions): Promise<Server> {
   const armed = options.environment.BERTH_FAILPOINT
   const system = Layer.mergeAll(liveClock, liveRandom, armed ? crashingFailpoints(armed) : noFailpoints)
-  const ports = Layer.mergeAll(sqliteStore({ dataDir: options.dataDir }), memoryQueue(), memorySignals, memoryWorkers).pipe(Layer.provideMerge(system))
+  const ports = Layer.mergeAll(
+    sqliteStore({ dataDir: options.dataDir }),
+    memoryQueue(),
+    memorySignals,
+    memoryWorkers,
+  ).pipe(Layer.provideMerge(system))
   const scope = Effect.runSync(Scope.make())
   const running = Effect.gen(function* () {
     const context = yield* Layer.build(ports)

@@ -12,8 +12,10 @@ export function prometheus(registry: Registry): Telemetry {
   for (const [key, metric] of Object.entries(METRICS)) {
     const labelNames = "labels" in metric ? [...metric.labels] : []
     const { help, name } = metric
-    if (metric.kind === "counter") counters.set(key as MetricKey, new Counter({ name, help, labelNames, registers: [registry] }))
-    if (metric.kind === "histogram") histograms.set(key as MetricKey, new Histogram({ name, help, buckets: MILLISECONDS, registers: [registry] }))
+    if (metric.kind === "counter")
+      counters.set(key as MetricKey, new Counter({ name, help, labelNames, registers: [registry] }))
+    if (metric.kind === "histogram")
+      histograms.set(key as MetricKey, new Histogram({ name, help, buckets: MILLISECONDS, registers: [registry] }))
   }
   return {
     count: (metric, labels = {}, by = 1) => counters.get(metric)?.inc(labels, by),

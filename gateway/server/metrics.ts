@@ -67,28 +67,6 @@ export function registerMetrics(registry: Registry): DoorMetrics {
   }
 }
 
-/**
- * Adds a gauge that is read whenever the metrics are. For numbers that somebody else keeps.
- *
- * @param read - the value by label values; without labels one entry with an empty object
- */
-export function addGauge(
-  registry: Registry,
-  gauge: { readonly name: string; readonly help: string; readonly labels?: readonly string[] },
-  read: () => readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[],
-): void {
-  new Gauge({
-    name: gauge.name,
-    help: gauge.help,
-    labelNames: [...(gauge.labels ?? [])],
-    registers: [registry],
-    collect() {
-      this.reset()
-      for (const { labels, value } of read()) this.set(labels, value)
-    },
-  })
-}
-
 const nothing = (): void => undefined
 
 /** For sessions without a registry. */

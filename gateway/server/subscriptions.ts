@@ -5,7 +5,7 @@
  *   W2. A subscription sends nothing before the answer that names it, and nothing after the answer that ends it.
  *   W3. It ends with `subscription.ended`, which says why; a connection that closes ends all of them without a word.
  */
-import { Cause, Effect, Exit, Fiber, Stream } from "effect"
+import { Cause, Effect, Exit, type Fiber, Stream } from "effect"
 import type { WatchEvent } from "../../actors/api.ts"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import { writeNotification } from "../protocol/envelope.ts"

@@ -21,6 +21,7 @@ const SUFFIX = ".blob"
 
 /** @param root - directory of the blobs  @param bytesMax - the largest single blob */
 export function makeFileBlobs(root: string, bytesMax: number): Blobs["Service"] {
+  let writes = 0
   const fileOf = (key: string): string => join(root, `${key}${SUFFIX}`)
   const put = (key: string, bytes: Uint8Array): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
@@ -28,7 +29,9 @@ export function makeFileBlobs(root: string, bytesMax: number): Blobs["Service"] 
       if (bytes.byteLength > bytesMax) {
         return yield* Effect.fail(berthError("TOO_LARGE", `a blob is at most ${bytesMax} bytes`))
       }
-      yield* io(`blob ${key}`, () => writeDurably(fileOf(key), [MAGIC, shaOf(bytes), bytes]))
+      yield* io(`blob ${key}`, () =>
+        writeDurably(fileOf(key), [MAGIC, shaOf(bytes), bytes], `${process.pid}-${writes++}`),
+      )
     })
   const get = (key: string): Effect.Effect<Uint8Array | null, BerthError> =>
     Effect.gen(function* () {

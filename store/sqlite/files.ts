@@ -2,9 +2,13 @@
 import { mkdir, open, rename, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 
-/** Durable when it returns: the temporary file is synced before it takes the name, the directory after. */
-export async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
-  const temporary = `${path}.new`
+/**
+ * Durable when it returns: the temporary file is synced before it takes the name, the directory after.
+ *
+ * @param writer - tells writers of one path apart, so that none takes another's temporary file
+ */
+export async function writeDurably(path: string, parts: readonly Uint8Array[], writer: string): Promise<void> {
+  const temporary = `${path}.${writer}.new`
   await makeDirectory(dirname(path))
   try {
     const file = await open(temporary, "w", 0o600)

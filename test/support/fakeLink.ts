@@ -1,18 +1,18 @@
 /** A session without a network: what it sends is kept, and the other end reads as fast as the test says. */
 import type { Identity } from "../../gateway/server/auth.ts"
 import { type DoorLimits, doorLimits } from "../../gateway/server/limits.ts"
-import { SILENT } from "../../gateway/server/logger.ts"
 import { NO_METRICS } from "../../gateway/server/metrics.ts"
 import type { Link } from "../../gateway/server/outbox.ts"
 import { makeRouter } from "../../gateway/server/router.ts"
 import { Session, type SessionOptions } from "../../gateway/server/session.ts"
 import { type ManualClock, manualClock, settle } from "./clock.ts"
+import type { Message } from "./door.ts"
 import { fakeTasks, type FakeTasks } from "./fakeTasks.ts"
+import { SILENT } from "./silent.ts"
 
 export interface FakeLink extends Link {
   /** Every message that was sent, parsed. */
-  // biome-ignore lint: messages of a test are looked into freely.
-  readonly sent: any[]
+  readonly sent: Message[]
   readonly closes: { readonly code: number; readonly reason: string }[]
   readonly paused: () => boolean
   /** While false, nothing that is sent is taken. */
@@ -63,8 +63,7 @@ export interface FakeSession {
   readonly tasks: FakeTasks
   /** Sends a request and lets what is ready run. */
   readonly ask: (id: string | number, method: string, params?: unknown) => Promise<void>
-  // biome-ignore lint: messages of a test are looked into freely.
-  readonly answer: (id: string | number) => any
+  readonly answer: (id: string | number) => Message
 }
 
 export function fakeSession(

@@ -39,8 +39,8 @@ export const adoptPlace = (
       Effect.gen(function* () {
         const at = { job, containerId: id, live, bootstrapped, onBegan }
         const { heard, listener } = yield* followLog(ctx, at, sink, offsets, onBegan)
-        const watch: Watch = { ...at, listener, adopted: true }
-        return yield* settle(ctx, watch, heard, (from) => relisten(ctx, watch, sink, from))
+        const watch: Watch = { ...at, listener, source: "log", unbroken: false }
+        return yield* settle(ctx, watch, heard, (next, from) => relisten(ctx, next, sink, from))
       }),
     )
   })

@@ -22,10 +22,7 @@ const BLOCK = 512
 const META_BYTES_MAX = 64 * 1024
 const NOTES_MAX = 20
 
-type Body =
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "longName" }
-  | { readonly kind: "skip" }
+type Body = { readonly kind: "file"; readonly path: string } | { readonly kind: "longName" } | { readonly kind: "skip" }
 
 const decoder = new TextDecoder("utf-8", { fatal: true })
 
@@ -59,7 +56,10 @@ function checksumHolds(block: Uint8Array): boolean {
 
 /** AT3. @returns the path without leading `./` and trailing `/`, or null when it is refused */
 export function safePath(path: string): string | null {
-  const parts = path.replace(/^(\.\/)+/, "").replace(/\/+$/, "").split("/")
+  const parts = path
+    .replace(/^(\.\/)+/, "")
+    .replace(/\/+$/, "")
+    .split("/")
   const plain = parts.join("/")
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is refused here
   if (plain === "" || /[\u0000-\u001f\u007f\\]/.test(plain)) return null
@@ -182,7 +182,8 @@ export class ArtifactTar {
     else if (path === null) this.#note(`${shown} is not a path that can be kept`)
     else if (this.#seen.has(path)) this.#note(`${shown} appears twice`)
     else if (size > LIMITS.artifactBytesMax) this.#note(`${shown} has more than ${LIMITS.artifactBytesMax} bytes`)
-    else if (this.#bytes + size > LIMITS.artifactsBytesMax) this.#stop(`more than ${LIMITS.artifactsBytesMax} bytes in all`)
+    else if (this.#bytes + size > LIMITS.artifactsBytesMax)
+      this.#stop(`more than ${LIMITS.artifactsBytesMax} bytes in all`)
     else {
       this.#bytes += size
       this.#seen.add(path)

@@ -22,9 +22,12 @@ import { createOptions, PROFILE_VERSION } from "./profile.ts"
 const UIDS_PER_BLOCK = 1_000
 const FIRST_UID = 100_000
 
-export const uidOf = (uidBlock: number, slot: number): number => FIRST_UID + UIDS_PER_BLOCK * uidBlock + (slot % UIDS_PER_BLOCK)
+export const uidOf = (uidBlock: number, slot: number): number =>
+  FIRST_UID + UIDS_PER_BLOCK * uidBlock + (slot % UIDS_PER_BLOCK)
 
-const isolationOf = (ctx: Context): Effect.Effect<{ readonly isolation: string; readonly apparmor: boolean }, BerthError> =>
+const isolationOf = (
+  ctx: Context,
+): Effect.Effect<{ readonly isolation: string; readonly apparmor: boolean }, BerthError> =>
   Effect.flatMap(ctx.facts, (facts) => {
     const wanted = ctx.options.isolation
     const usual = facts.runtimes.includes(DEFAULTS.isolation) ? DEFAULTS.isolation : facts.defaultRuntime
@@ -32,7 +35,10 @@ const isolationOf = (ctx: Context): Effect.Effect<{ readonly isolation: string; 
     return facts.runtimes.includes(isolation)
       ? Effect.succeed({ isolation, apparmor: facts.securityModules.includes("apparmor") })
       : Effect.fail(
-          berthError("ISOLATION_UNAVAILABLE", `the engine has no runtime ${isolation}; it has ${facts.runtimes.join(", ")}`),
+          berthError(
+            "ISOLATION_UNAVAILABLE",
+            `the engine has no runtime ${isolation}; it has ${facts.runtimes.join(", ")}`,
+          ),
         )
   })
 
@@ -98,7 +104,8 @@ export const createPlace = (ctx: Context, job: Job): Effect.Effect<Placement, Be
     const body = yield* bodyFor(ctx, job, plan)
     const containerId = yield* createOnce(ctx, body, false)
     const found = yield* ctx.inspect(containerId)
-    if (found === null) return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the new container is gone already"))
+    if (found === null)
+      return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the new container is gone already"))
     const refused = profileError(body, found)
     if (refused !== null) {
       yield* ctx.remove(containerId)

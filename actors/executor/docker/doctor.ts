@@ -40,7 +40,11 @@ export function isAtFloor(text: string, floors: readonly string[]): boolean {
   return parsed.some((floor) => floor[0] === version[0] && floor[1] === version[1] && compare(version, floor) >= 0)
 }
 
-const line = (check: string, fine: boolean, text: string): DoctorLine => ({ check, status: fine ? "ok" : "below", text })
+const line = (check: string, fine: boolean, text: string): DoctorLine => ({
+  check,
+  status: fine ? "ok" : "below",
+  text,
+})
 
 function versionLine(check: keyof typeof FLOORS, version: string | null): DoctorLine {
   const wanted = FLOORS[check].join(" or ")
@@ -60,7 +64,11 @@ export function examine(facts: EngineFacts): readonly DoctorLine[] {
     facts.seccomp
       ? line("seccomp", true, "the engine filters system calls")
       : { check: "seccomp", status: "failed", text: "the engine cannot filter system calls" },
-    line("cgroup", facts.cgroupVersion === "2", `version ${facts.cgroupVersion}${facts.cgroupVersion === "2" ? "" : "; 2 is the floor"}`),
+    line(
+      "cgroup",
+      facts.cgroupVersion === "2",
+      `version ${facts.cgroupVersion}${facts.cgroupVersion === "2" ? "" : "; 2 is the floor"}`,
+    ),
     line("security module", modules !== "", modules === "" ? "neither AppArmor nor SELinux is active" : modules),
     line("swap limit", facts.swapLimit, facts.swapLimit ? "swap counts as memory" : "the kernel does not limit swap"),
     line(

@@ -15,8 +15,7 @@ type Wanted = ContainerCreateOptions
 
 /** Engines write "nothing" as null, 0, "", false, an empty list or an empty object, and add such fields. */
 function canonical(value: unknown): unknown {
-  if (value === null || value === undefined || value === "" || value === false || value === 0)
-    return null
+  if (value === null || value === undefined || value === "" || value === false || value === 0) return null
   if (Array.isArray(value)) return value.length === 0 ? null : value.map(canonical)
   if (typeof value === "object") {
     const entries = Object.entries(value)
@@ -31,7 +30,16 @@ function canonical(value: unknown): unknown {
 const same = (wanted: unknown, found: unknown): boolean =>
   JSON.stringify(canonical(wanted)) === JSON.stringify(canonical(found))
 
-const CONFIG_FIELDS = ["User", "WorkingDir", "Entrypoint", "Cmd", "Tty", "OpenStdin", "StdinOnce", "StopSignal"] as const
+const CONFIG_FIELDS = [
+  "User",
+  "WorkingDir",
+  "Entrypoint",
+  "Cmd",
+  "Tty",
+  "OpenStdin",
+  "StdinOnce",
+  "StopSignal",
+] as const
 const NOT_COMPARED = new Set(["MemorySwap", "Tmpfs", "Mounts"])
 
 /** @returns the names of fields that differ, empty when the engine took everything */
@@ -43,7 +51,8 @@ export function differences(wanted: Wanted, found: ContainerInspectInfo): string
   for (const name of CONFIG_FIELDS) check(name, wanted[name], found.Config[name as keyof typeof found.Config])
   // An image's intervals stay beside our NONE; without a test they mean nothing.
   check("Healthcheck", wanted.Healthcheck?.Test, found.Config.Healthcheck?.Test)
-  for (const [name, value] of Object.entries(wanted.Labels ?? {})) check(`Labels.${name}`, value, found.Config.Labels[name])
+  for (const [name, value] of Object.entries(wanted.Labels ?? {}))
+    check(`Labels.${name}`, value, found.Config.Labels[name])
   const got = found.HostConfig as unknown as Record<string, unknown>
   for (const [name, value] of Object.entries(wanted.HostConfig ?? {})) {
     if (!NOT_COMPARED.has(name)) check(name, value, got[name])

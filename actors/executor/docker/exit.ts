@@ -112,5 +112,12 @@ export function bareExitOf(end: BareEnd, stop: StopMode | null, spec: Pick<TaskS
     compiling: false,
     overdue: end.wallMs !== null && end.wallMs >= spec.timeoutMs,
   }
-  return { ...verdictOf(facts, stop), ...how(facts), wallMs: end.wallMs, cpuMs: null, memoryPeakBytes: null, value: null }
+  return {
+    ...verdictOf(facts, stop),
+    ...how(facts),
+    wallMs: end.wallMs,
+    cpuMs: null,
+    memoryPeakBytes: null,
+    value: null,
+  }
 }

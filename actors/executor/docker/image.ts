@@ -52,7 +52,11 @@ const required = (engine: Engine, name: string): Effect.Effect<ImageInspectInfo,
 /** A name without tag or digest means `latest`, as in the engine's own commands; otherwise a pull would bring every tag. */
 const tagged = (name: string): string => (/[:@][^/]*$/.test(name) ? name : `${name}:latest`)
 
-const firstOf = (engine: Engine, names: readonly string[], pull: Pull | null): Effect.Effect<[string, ImageInspectInfo], BerthError> =>
+const firstOf = (
+  engine: Engine,
+  names: readonly string[],
+  pull: Pull | null,
+): Effect.Effect<[string, ImageInspectInfo], BerthError> =>
   Effect.gen(function* () {
     for (const name of names) {
       const info = yield* find(engine, name)

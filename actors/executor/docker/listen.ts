@@ -42,6 +42,7 @@ export class Listener {
   #cut = false
   #skipping = false
   readonly #nonce: string
+  readonly #source: "attached" | "log"
   #told = false
 
   constructor(input: {
@@ -51,8 +52,11 @@ export class Listener {
     readonly from: Readonly<Record<OutputStream, number>>
     /** False for images without a shell: then there are no markers and every byte is output. */
     readonly bootstrapped: boolean
+    /** What is listened to. An attached stream is whole: what comes before its begin is noise of the image's shell. */
+    readonly source: "attached" | "log"
   }) {
     this.#nonce = input.nonce
+    this.#source = input.source
     this.#sink = input.sink
     this.#onBegan = input.onBegan
     this.#bootstrapped = input.bootstrapped
@@ -151,7 +155,7 @@ export class Listener {
 
   /** LI2 to LI4. */
   #write(stream: OutputStream, channel: Channel, bytes: Uint8Array): Effect.Effect<void> {
-    if (channel.ended) return Effect.void
+    if (channel.ended || (!channel.began && this.#source === "attached")) return Effect.void
     const offset = channel.seenBytes
     channel.seenBytes += bytes.length
     if (this.#skipping) return Effect.void

@@ -91,7 +91,7 @@ export const followLog = (
   Effect.gen(function* () {
     const { bootstrapped } = place
     const nonce = nonceOf(ctx.options.markerKey, place.containerId)
-    const fresh = () => new Listener({ nonce, sink, onBegan, from, bootstrapped })
+    const fresh = () => new Listener({ nonce, sink, onBegan, from, bootstrapped, source: "log" })
     const listener = fresh()
     if (!bootstrapped && (yield* isShort(ctx, place, fresh(), from)))
       return { heard: yield* afterCut(ctx, place, listener), listener }
@@ -99,7 +99,27 @@ export const followLog = (
     return { heard: heard.kind === "cut" ? yield* afterCut(ctx, place, listener) : heard, listener }
   })
 
-/** Goes on from the log where an attached stream broke, as often as it takes. */
+const SILENT: AttemptSink = {
+  began: Effect.void,
+  write: () => Effect.void,
+  lost: () => Effect.void,
+  progress: () => Effect.void,
+}
+
+/** Whether the kept log knows more than was heard. A log without its beginning cannot tell, and counts as knowing no more. */
+const logHasMore = (ctx: Context, watch: Watch): Effect.Effect<boolean, BerthError> =>
+  Effect.gen(function* () {
+    const nonce = nonceOf(ctx.options.markerKey, watch.containerId)
+    const input = { nonce, sink: SILENT, onBegan: () => {}, from: { stdout: 0, stderr: 0 } }
+    const look = new Listener({ ...input, bootstrapped: watch.bootstrapped, source: "log" })
+    const heard = yield* listenTo(ctx, watch, look, { follow: false, sinceS: null })
+    const [out, err] = [look.seenBytes("stdout"), look.seenBytes("stderr")]
+    if (heard.kind === "cut" || (!watch.bootstrapped && out + err >= WHOLE_LOG_BYTES_MAX)) return false
+    const { listener } = watch
+    return heard.kind === "ended" || out > listener.seenBytes("stdout") || err > listener.seenBytes("stderr")
+  })
+
+/** Goes on from the log where another stream closed, as often as it takes. */
 export const relisten = (
   ctx: Context,
   watch: Watch,
@@ -107,8 +127,11 @@ export const relisten = (
   from: Offsets,
 ): Effect.Effect<Exit, BerthError> =>
   Effect.gen(function* () {
+    const again = (next: Watch, heard: Heard) =>
+      settle(ctx, next, heard, (other, offsets) => relisten(ctx, other, sink, offsets))
+    if (watch.unbroken && !(yield* logHasMore(ctx, watch)))
+      return yield* again({ ...watch, source: "log" }, { kind: "closed", clean: true })
     const quiet = watch.listener.began ? { ...sink, began: Effect.void } : sink
     const { heard, listener } = yield* followLog(ctx, watch, quiet, from, watch.onBegan)
-    const next: Watch = { ...watch, listener, adopted: true }
-    return yield* settle(ctx, next, heard, (offsets) => relisten(ctx, next, sink, offsets))
+    return yield* again({ ...watch, listener, source: "log" }, heard)
   })

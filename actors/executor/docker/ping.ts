@@ -6,7 +6,9 @@ import { connectEngine, Engine, engineError } from "./client.ts"
 /** Asks an engine whether it is there, past all layers: for the layers' own use. */
 export const pingEngine = (address: string): Effect.Effect<void, BerthError> => {
   const engine = connectEngine(address)
-  return Effect.tryPromise({ try: () => engine.ping(), catch: (cause) => engineError("ping", cause) }).pipe(Effect.asVoid)
+  return Effect.tryPromise({ try: () => engine.ping(), catch: (cause) => engineError("ping", cause) }).pipe(
+    Effect.asVoid,
+  )
 }
 
 /** What an engine says about itself, asked without any layer around the calls. */

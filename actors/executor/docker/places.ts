@@ -10,7 +10,10 @@ import { LABEL } from "./names.ts"
  * Containers of this cluster and of the named workers, whatever their state. Candidates only: an image may carry any label,
  * so the log decides what a container is.
  */
-export const findPlaces = (ctx: Context, workers: readonly string[] | null): Effect.Effect<readonly FoundPlace[], BerthError> => {
+export const findPlaces = (
+  ctx: Context,
+  workers: readonly string[] | null,
+): Effect.Effect<readonly FoundPlace[], BerthError> => {
   const wanted = workers === null ? null : new Set(workers)
   const filters = { label: [`${LABEL.cluster}=${ctx.options.cluster}`] }
   return Effect.map(

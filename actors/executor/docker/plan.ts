@@ -51,7 +51,10 @@ export function planOf(job: Job, program: ContainerProgram, chosen: Chosen, hasS
 }
 
 /** Everything the program sees: ours, then the runtime's, the task's, and its secrets; later ones win. */
-export const environmentOf = (plan: Plan, secrets: Readonly<Record<string, string>>): Readonly<Record<string, string>> => ({
+export const environmentOf = (
+  plan: Plan,
+  secrets: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> => ({
   ...BASE_ENV,
   ...plan.chosen.runtime?.env,
   ...plan.program.env,
@@ -62,7 +65,12 @@ export const environmentOf = (plan: Plan, secrets: Readonly<Record<string, strin
 export function feedFor(
   job: Job,
   plan: Plan,
-  input: { readonly nonce: string; readonly uid: number; readonly holdMs: number; readonly secrets: Readonly<Record<string, string>> },
+  input: {
+    readonly nonce: string
+    readonly uid: number
+    readonly holdMs: number
+    readonly secrets: Readonly<Record<string, string>>
+  },
 ): Uint8Array[] {
   const { files, stdin }: { files: readonly Member[]; stdin: Uint8Array | null } = programMembers(plan.program)
   const script = jobScript({

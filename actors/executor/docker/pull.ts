@@ -69,7 +69,12 @@ export function makePull(docker: Docker, options: DockerOptions): Pull {
       return shared
     })
 
-  return (image) => Effect.acquireUseRelease(join(image), ({ fiber }) => Fiber.join(fiber), (shared) => leave(image, shared))
+  return (image) =>
+    Effect.acquireUseRelease(
+      join(image),
+      ({ fiber }) => Fiber.join(fiber),
+      (shared) => leave(image, shared),
+    )
 }
 
 /** One pull under way; the last one who waits for it takes it along (PU1, PU2). */

@@ -80,7 +80,12 @@ export const watched = <A>(
 const planOfRun = (ctx: Context, job: Job, live: Live): Effect.Effect<Plan, BerthError> =>
   live.plan === null ? planFor(ctx, job) : Effect.succeed(live.plan)
 
-export const runPlace = (ctx: Context, job: Job, place: Placement, sink: AttemptSink): Effect.Effect<Exit, BerthError> =>
+export const runPlace = (
+  ctx: Context,
+  job: Job,
+  place: Placement,
+  sink: AttemptSink,
+): Effect.Effect<Exit, BerthError> =>
   Effect.gen(function* () {
     const id = yield* placeId(place)
     const live = ctx.live.of(id)
@@ -106,10 +111,19 @@ export const runPlace = (ctx: Context, job: Job, place: Placement, sink: Attempt
             ),
           )
         } else Latch.openUnsafe(live.fed)
-        const listener = new Listener({ nonce, sink, onBegan, from: NONE, bootstrapped })
+        const listener = new Listener({ nonce, sink, onBegan, from: NONE, bootstrapped, source: "attached" })
         const heard = yield* listener.listen(stream)
-        const watch: Watch = { job, containerId: id, live, listener, onBegan, bootstrapped, adopted: false }
-        return yield* settle(ctx, watch, heard, (from) => relisten(ctx, watch, sink, from))
+        const watch: Watch = {
+          job,
+          containerId: id,
+          live,
+          listener,
+          onBegan,
+          bootstrapped,
+          source: "attached",
+          unbroken: true,
+        }
+        return yield* settle(ctx, watch, heard, (next, from) => relisten(ctx, next, sink, from))
       }),
     )
   })

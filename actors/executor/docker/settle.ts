@@ -11,7 +11,8 @@ import type { Live } from "./live.ts"
 /**
  * From what was heard of a container to how its program ended.
  *
- *   ST1. A stream that broke while the container runs is opened again from the engine's log, and goes on where it stopped.
+ *   ST1. A stream that closed without the end having been heard says nothing: the engine's log is read from where it
+ *        stopped, and followed if the container still runs. Only the log's end is final.
  *   ST2. A container that ended without its report is the program's own doing only if nothing else explains it: an engine
  *        that was away kills what it finds, and that is nobody's attempt.
  *   ST3. An engine that does not answer is waited for; the attempt has neither failed nor ended.
@@ -20,7 +21,7 @@ import type { Live } from "./live.ts"
 const ENGINE_WAIT_MS_MAX = 10 * 60_000
 const ENGINE_WAIT_STEP_MS = 500
 /** Between the end of the stream and the engine's knowing that the container ended. */
-const STATE_LOOKS_MAX = 40
+const STATE_LOOKS_MAX = 10
 const STATE_LOOK_MS = 50
 /** The engine's own code for a container whose end it did not see. */
 const UNSEEN_END = 255
@@ -33,8 +34,10 @@ export interface Watch {
   readonly listener: Listener
   readonly onBegan: () => void
   readonly bootstrapped: boolean
-  /** True when this process did not start it: then a kill may have happened while nobody looked. */
-  readonly adopted: boolean
+  /** What was listened to. */
+  readonly source: "attached" | "log"
+  /** True when it was listened to without a break since its start: then a kill was seen as it happened. */
+  readonly unbroken: boolean
 }
 
 export const lost = (containerId: string, why: string): BerthError =>
@@ -64,42 +67,39 @@ const restedState = (ctx: Context, id: string): Effect.Effect<ContainerInspectIn
     return found
   })
 
-/** Listens until the program's end is known. `reopen` makes a listener for the log, which goes on at the given offsets. */
+/** Listens until the program's end is known. `reopen` goes on from the log at the given offsets. */
 export const settle = (
   ctx: Context,
   watch: Watch,
   heard: Heard,
-  reopen: (offsets: Readonly<Record<OutputStream, number>>) => Effect.Effect<Exit, BerthError>,
+  reopen: (watch: Watch, offsets: Readonly<Record<OutputStream, number>>) => Effect.Effect<Exit, BerthError>,
 ): Effect.Effect<Exit, BerthError> =>
   Effect.gen(function* () {
-    const { live, containerId, job } = watch
+    const { live, containerId, job, listener } = watch
     if (live.detached) return yield* Effect.fail(berthError("SHUTTING_DOWN", "the container was left to a successor"))
     if (heard.kind === "ended") {
       const unknown = heard.end.oomKills === null
       const oom = unknown && (yield* inspectPatiently(ctx, containerId))?.State.OOMKilled === true
       return exitOf(oom ? { ...heard.end, oomKills: 1 } : heard.end, live.stop, job.spec)
     }
-    if (heard.kind === "incomplete" && live.stop === null)
-      return yield* Effect.fail(lost(containerId, "the program did not arrive whole"))
-    const found = yield* restedState(ctx, containerId)
-    if (found === null) return yield* Effect.fail(lost(containerId, "it does not exist any more"))
-    if (found.State.Running) {
-      if (live.stop !== null && heard.kind === "incomplete") return stoppedEarly(watch)
-      return yield* reopen({ stdout: watch.listener.seenBytes("stdout"), stderr: watch.listener.seenBytes("stderr") })
+    if (heard.kind === "incomplete")
+      return live.stop === null
+        ? yield* Effect.fail(lost(containerId, "the program did not arrive whole"))
+        : bareExitOf({ status: 0, oomKilled: false, wallMs: null }, live.stop, job.spec)
+    const clean = heard.kind === "closed" && heard.clean
+    const found = yield* clean ? restedState(ctx, containerId) : inspectPatiently(ctx, containerId)
+    if (found === null || found.State.Dead || found.State.Status === "removing")
+      return yield* Effect.fail(lost(containerId, "it does not exist any more"))
+    if (found.State.Running || watch.source === "attached") {
+      const unbroken = watch.unbroken && clean && !found.State.Running
+      const offsets = { stdout: listener.seenBytes("stdout"), stderr: listener.seenBytes("stderr") }
+      return yield* reopen({ ...watch, unbroken }, offsets)
     }
-    return yield* ended(ctx, watch, heard, found)
+    return yield* ended(ctx, watch, found)
   })
 
-const stoppedEarly = (watch: Watch): Exit =>
-  bareExitOf({ status: 0, oomKilled: false, wallMs: null }, watch.live.stop, watch.job.spec)
-
 /** ST2. */
-const ended = (
-  ctx: Context,
-  watch: Watch,
-  heard: Heard,
-  found: ContainerInspectInfo,
-): Effect.Effect<Exit, BerthError> => {
+const ended = (ctx: Context, watch: Watch, found: ContainerInspectInfo): Effect.Effect<Exit, BerthError> => {
   const { live, containerId, job } = watch
   const status = found.State.ExitCode
   const oomKilled = found.State.OOMKilled
@@ -110,8 +110,8 @@ const ended = (
       return Effect.fail(lost(containerId, `the engine says "${found.State.Error}", exit code ${status}`))
     if (watch.bootstrapped && !watch.listener.began)
       return Effect.fail(lost(containerId, `it ended before its program began, with exit code ${status}`))
-    const watched = heard.kind === "closed" && heard.clean && !watch.adopted
-    if (status === KILLED && !watched) return Effect.fail(lost(containerId, "it was killed while nobody watched it"))
+    if (status === KILLED && !watch.unbroken)
+      return Effect.fail(lost(containerId, "it was killed while nobody watched it"))
   }
   return Effect.succeed(bareExitOf({ status, oomKilled, wallMs }, live.stop, job.spec))
 }

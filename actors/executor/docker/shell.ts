@@ -17,7 +17,9 @@ export interface ProbeInput {
   readonly apparmor: boolean
 }
 
-export function makeShellProbe(engine: Engine): (image: ImageFacts, input: ProbeInput) => Effect.Effect<boolean, BerthError> {
+export function makeShellProbe(
+  engine: Engine,
+): (image: ImageFacts, input: ProbeInput) => Effect.Effect<boolean, BerthError> {
   const known = new Map<string, boolean>()
 
   const probe = (image: ImageFacts, input: ProbeInput) => {
@@ -43,21 +45,20 @@ export function makeShellProbe(engine: Engine): (image: ImageFacts, input: Probe
     })
     const make = engine.call(CALLS.create, () => engine.docker.createContainer(body))
     // A status in the 400s is the engine's way to say that there is no `sh` in the image.
-    const start = engine.call(
-      CALLS.start,
-      () =>
-        engine.docker
-          .getContainer(name)
-          .start()
-          .then(() => true)
-          .catch((cause: unknown) => {
-            const status = statusOf(cause)
-            if (status !== null && status >= 400 && status < 500) return false
-            throw cause
-          }),
+    const start = engine.call(CALLS.start, () =>
+      engine.docker
+        .getContainer(name)
+        .start()
+        .then(() => true)
+        .catch((cause: unknown) => {
+          const status = statusOf(cause)
+          if (status !== null && status >= 400 && status < 500) return false
+          throw cause
+        }),
     )
-    const wait = engine.call({ name: "wait", repeatable: true, deadlineMs: 30_000, start: false }, () =>
-      engine.docker.getContainer(name).wait() as Promise<{ StatusCode: number }>,
+    const wait = engine.call(
+      { name: "wait", repeatable: true, deadlineMs: 30_000, start: false },
+      () => engine.docker.getContainer(name).wait() as Promise<{ StatusCode: number }>,
     )
     return Effect.gen(function* () {
       yield* remove

@@ -19,7 +19,8 @@ import type { Live } from "./live.ts"
 const SLACK_MS = 1_000
 const TERM_ALL = ["sh", "-c", "kill -TERM -1"]
 
-const isHarsher = (mode: StopMode, than: StopMode | null): boolean => than === null || (mode === "kill" && than !== "kill")
+const isHarsher = (mode: StopMode, than: StopMode | null): boolean =>
+  than === null || (mode === "kill" && than !== "kill")
 
 /** SO2. Killing what does not run is no error. */
 export const killContainer = (ctx: Context, id: string, live: Live): Effect.Effect<void, BerthError> =>
@@ -55,10 +56,7 @@ const terminate = (ctx: Context, id: string, bootstrapped: boolean): Effect.Effe
 }
 
 const endedWithin = (ctx: Context, live: Live, ms: number): Effect.Effect<boolean> =>
-  Effect.raceFirst(
-    Effect.as(Latch.await(live.ended), true),
-    Effect.as(ctx.options.clock.sleep(ms), false),
-  )
+  Effect.raceFirst(Effect.as(Latch.await(live.ended), true), Effect.as(ctx.options.clock.sleep(ms), false))
 
 const watcherDoesIt = (ctx: Context, job: Job, live: Live): boolean =>
   live.beganMonoMs !== null && ctx.options.clock.monoMs() - live.beganMonoMs >= job.spec.timeoutMs - SLACK_MS / 4

@@ -15,7 +15,7 @@ import type { ExecutorShape, Job, Placement, StopMode } from "../../../core/port
 import { type Handlers, handlerNamed } from "./definition.ts"
 import { handlerLost, type LateCounts, RunningHandler } from "./running.ts"
 
-export type { Handler, HandlerContext, HandlerDefinition, Handlers } from "./definition.ts"
+export type { Handler, HandlerContext, Handlers } from "./definition.ts"
 
 export interface HandlerExecutorOptions {
   readonly handlers: Handlers

@@ -159,11 +159,11 @@ export class RunningHandler {
   }
 
   #context(): HandlerContext {
-    const self = this
+    const signal = () => this.#signal()
     return {
       // Most handlers never look at it, and it is the dearest part of the context.
       get signal() {
-        return self.#signal()
+        return signal()
       },
       taskId: this.#job.taskId,
       attempt: this.#job.attempt,

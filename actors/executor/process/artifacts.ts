@@ -46,7 +46,7 @@ export const collectFiles = (
   })
 
 const walk = async (out: string, folder: string, depth: number, survey: Survey): Promise<void> => {
-  const names = (await readdir(join(out, folder)).catch(() => [])).sort()
+  const names = (await readdir(join(out, folder)).catch(() => [])).sort((one, other) => (one < other ? -1 : 1))
   for (const name of names) {
     const path = folder === "" ? name : `${folder}/${name}`
     if (++survey.entries > LIMITS.artifactEntriesMax) {

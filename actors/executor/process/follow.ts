@@ -19,6 +19,8 @@ const CHUNK_BYTES = 64 * 1024
 const KEPT_BYTES = 4 * 1024 * 1024
 /** Punching costs a process, so it is done for many bytes at once. */
 const PUNCH_BYTES = 32 * 1024 * 1024
+/** Of util-linux, which every Debian has; elsewhere it may be missing. */
+const PUNCH_TOOL = "fallocate"
 
 export class Follower {
   readonly #stream: OutputStream
@@ -96,5 +98,5 @@ export class Follower {
 /** Where the tool or the file system cannot do it the disk is used for longer, and nothing else changes. */
 const punched = (path: string, uptoBytes: number): Promise<void> =>
   new Promise((resolve) => {
-    execFile("fallocate", ["--punch-hole", "--offset", "0", "--length", String(uptoBytes), path], () => resolve())
+    execFile(PUNCH_TOOL, ["--punch-hole", "--offset", "0", "--length", String(uptoBytes), path], () => resolve())
   })

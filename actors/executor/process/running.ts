@@ -54,33 +54,31 @@ export class RunningProgram {
   }
 
   run(job: Job, sink: AttemptSink, path: string): Effect.Effect<Exit, BerthError> {
-    const self = this
-    return Effect.gen(function* () {
+    return Effect.gen({ self: this }, function* () {
       const program = job.program
       if (program.kind !== "runtime")
         return yield* Effect.die(new Error(`the process executor was given a ${program.kind} task`))
       const command = yield* Effect.try({
-        try: () => hostCommand(program, self.#paths.box, path),
+        try: () => hostCommand(program, this.#paths.box, path),
         catch: (cause) => cause as BerthError,
       })
-      yield* feedBox(self.#paths, program)
-      if (self.#stop !== null) return notBegun(self.#stop)
-      yield* self.#spawn(job, command)
+      yield* feedBox(this.#paths, program)
+      if (this.#stop !== null) return notBegun(this.#stop)
+      yield* this.#spawn(job, command)
       yield* sink.began
-      return yield* self.#followed(sink, { stdout: 0, stderr: 0 })
+      return yield* this.#followed(sink, { stdout: 0, stderr: 0 })
     })
   }
 
   adopt(sink: AttemptSink, offsets: Readonly<Record<OutputStream, number>>): Effect.Effect<Exit, BerthError> {
-    const self = this
-    return Effect.gen(function* () {
-      const keeper = yield* self.load()
+    return Effect.gen({ self: this }, function* () {
+      const keeper = yield* this.load()
       if (keeper === null) return yield* Effect.fail(lost("the program was never started, or its directory is gone"))
       // A predecessor may have held or paused it.
-      if (!self.#isPaused) signalGroup(keeper.pid, "SIGCONT")
-      if (self.#stop !== null) self.#sendStop(keeper.pid)
+      if (!this.#isPaused) signalGroup(keeper.pid, "SIGCONT")
+      if (this.#stop !== null) this.#sendStop(keeper.pid)
       yield* sink.began
-      return yield* self.#followed(sink, offsets)
+      return yield* this.#followed(sink, offsets)
     })
   }
 
@@ -188,10 +186,9 @@ export class RunningProgram {
   }
 
   #drained(followers: readonly Follower[], sink: AttemptSink): Effect.Effect<void, BerthError> {
-    const self = this
-    return Effect.gen(function* () {
+    return Effect.gen({ self: this }, function* () {
       let idleMs = IDLE_MS_MIN
-      while (!(yield* self.#hasEnded())) {
+      while (!(yield* this.#hasEnded())) {
         let movedBytes = 0
         for (const follower of followers) {
           for (let chunk = 0; chunk < CHUNKS_PER_TURN; chunk++) {
@@ -201,7 +198,7 @@ export class RunningProgram {
           }
         }
         idleMs = movedBytes > 0 ? IDLE_MS_MIN : Math.min(idleMs * 2, IDLE_MS_MAX)
-        if (movedBytes === 0) yield* self.#idle(idleMs)
+        if (movedBytes === 0) yield* this.#idle(idleMs)
       }
       // PR2; and not more than that: a process that left the group may write for ever.
       for (const follower of followers) {
@@ -233,16 +230,15 @@ export class RunningProgram {
 
   /** PR3. Never ends by itself. */
   #watchBacklog(followers: readonly Follower[]): Effect.Effect<never, BerthError> {
-    const self = this
-    return Effect.gen(function* () {
+    return Effect.gen({ self: this }, function* () {
       for (;;) {
-        yield* self.#clock.sleep(HOLD_LOOK_MS)
+        yield* this.#clock.sleep(HOLD_LOOK_MS)
         let backlogBytes = 0
         for (const follower of followers) backlogBytes += yield* follower.backlogBytes
-        const pid = self.#keeper?.pid
-        if (pid === undefined || self.#isEnded) continue
-        if (self.#isHeld && backlogBytes < RELEASE_BYTES) self.#release(pid)
-        else if (!self.#isHeld && backlogBytes > HOLD_BYTES && self.#stop === null) self.#hold(pid)
+        const pid = this.#keeper?.pid
+        if (pid === undefined || this.#isEnded) continue
+        if (this.#isHeld && backlogBytes < RELEASE_BYTES) this.#release(pid)
+        else if (!this.#isHeld && backlogBytes > HOLD_BYTES && this.#stop === null) this.#hold(pid)
       }
     })
   }

@@ -35,6 +35,8 @@ export interface BackendOptions {
   readonly ping?: Effect.Effect<unknown, BerthError>
   readonly pingLimits?: Partial<PingLimits>
   readonly observe?: (observation: CallObservation) => void
+  /** A span around each call, for a tracer of the embedding program. Default false. */
+  readonly spans?: boolean
 }
 
 /** For `system.info` and metrics. */
@@ -80,7 +82,7 @@ export function makeBackend(name: string, options: BackendOptions): Backend {
     clock,
   )
   const guard = executorStack({
-    traced: traced(name, clock, options.observe ?? (() => undefined)),
+    traced: traced(name, clock, options.observe ?? (() => undefined), options.spans ?? false),
     startWidth: startWidth(starts),
     retryIfSafe: retryIfSafe({
       policy: options.retry ?? CALL_RETRY,

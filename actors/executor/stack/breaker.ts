@@ -67,7 +67,10 @@ export class Breaker {
     Effect.uninterruptibleMask((restore) => {
       const pass = this.#admit(call.deadlineMs)
       if (pass === null) return this.#rejection
-      return Effect.onExit(restore(inner(call, run)), (exit) => Effect.sync(() => this.#settle(pass, exit)))
+      return Effect.onExit(restore(inner(call, run)), (exit) => {
+        this.#settle(pass, exit)
+        return Effect.void
+      })
     })
 
   /** True while calls pass freely. */

@@ -32,6 +32,8 @@ export const retryIfSafe =
           : Effect.fail(error),
       )
     return Effect.suspend(() => {
+      // While the backend is left alone there is nothing to earn and nothing to repeat.
+      if (!options.mayRepeat()) return inner(call, run)
       options.budget.deposit()
       return tried(1)
     })

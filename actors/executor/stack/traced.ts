@@ -12,19 +12,28 @@ export interface CallObservation {
   readonly durationMs: number
 }
 
-/** A span and one observation per call. */
+/**
+ * One observation per call, and a span where spans are wanted: without somebody who collects them they are most of what a
+ * rejected call costs.
+ */
 export const traced =
-  (backend: string, clock: Clock["Service"], observe: (observation: CallObservation) => void): CallLayer =>
+  (
+    backend: string,
+    clock: Clock["Service"],
+    observe: (observation: CallObservation) => void,
+    hasSpans: boolean,
+  ): CallLayer =>
   (inner) =>
-  (call, run) =>
-    Effect.suspend(() => {
+  (call, run) => {
+    const observed = Effect.suspend(() => {
       const beganMonoMs = clock.monoMs()
-      return Effect.onExit(inner(call, run), (exit) =>
-        Effect.sync(() =>
-          observe({ backend, call: call.name, ...outcomeOf(exit), durationMs: clock.monoMs() - beganMonoMs }),
-        ),
-      )
-    }).pipe(Effect.withSpan(`${backend}.${call.name}`))
+      return Effect.onExit(inner(call, run), (exit) => {
+        observe({ backend, call: call.name, ...outcomeOf(exit), durationMs: clock.monoMs() - beganMonoMs })
+        return Effect.void
+      })
+    })
+    return hasSpans ? Effect.withSpan(observed, `${backend}.${call.name}`) : observed
+  }
 
 const outcomeOf = (exit: Exit.Exit<unknown, { readonly code: string }>): Pick<CallObservation, "outcome" | "code"> => {
   if (Exit.isSuccess(exit)) return { outcome: "ok", code: null }

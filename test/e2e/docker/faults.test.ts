@@ -103,8 +103,9 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
     const place = await rig.create(job)
     let sentBytes = 0
     wire.cutWhen = (sent) => {
+      const before = sentBytes
       sentBytes += sent.length
-      return sentBytes > 1_000_000
+      return before <= 1_000_000 && sentBytes > 1_000_000
     }
     const sink = recordingSink()
     const error = await failureOf(rig.executor.run(job, place, sink))

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest"
 import { Effect } from "effect"
 import { DOOR } from "../../../gateway/protocol/limits.ts"
 import { type ManualClock, manualClock } from "../../support/clock.ts"
-import { connectRaw, type Door, openDoor, type RawClient } from "../../support/door.ts"
+import { connectRaw, type Door, type Message, openDoor, type RawClient } from "../../support/door.ts"
 
 let door: Door
 let clock: ManualClock
@@ -76,8 +76,7 @@ describe("a client that does not read", () => {
   })
 })
 
-// biome-ignore lint: events of a test are looked into freely.
-const eventsOf = (client: RawClient): any[] => client.pending.flatMap(({ params }) => params?.event ?? [])
+const eventsOf = (client: RawClient): Message[] => client.pending.flatMap(({ params }) => params?.event ?? [])
 
 describe("a peer of whom nothing is heard", () => {
   it("is cut off after thirty seconds; one that answers pings stays", async () => {

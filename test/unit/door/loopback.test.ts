@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest"
 import { makeLoopback } from "../../../gateway/server/loopback.ts"
-import { SILENT } from "../../../gateway/server/logger.ts"
 import { makeRouter } from "../../../gateway/server/router.ts"
+import type { Message } from "../../support/door.ts"
 import { manualClock, settle } from "../../support/clock.ts"
 import { fakeTasks } from "../../support/fakeTasks.ts"
+import { SILENT } from "../../support/silent.ts"
 
 const open = () => {
   const clock = manualClock()
@@ -16,8 +17,7 @@ const open = () => {
     logger: SILENT,
     principal: { owner: "ann", role: "user", laneMax: "urgent" },
   })
-  // biome-ignore lint: messages of a test are looked into freely.
-  const got: any[] = []
+  const got: Message[] = []
   const closes: number[] = []
   const session = loopback.connect(
     (text) => got.push(JSON.parse(text)),

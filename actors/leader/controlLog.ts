@@ -1,0 +1,56 @@
+import { Effect } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import type { Random } from "../../core/ports/random.ts"
+import { type Admission, CONTROL_SUBJECT, type ControlRecord, type Seq } from "../../core/record.ts"
+
+/**
+ * The control subject as one leader writes it: every append names the version that the one before had. A conflict means that
+ * another leader has written there, and nothing of this term is accepted any more (I3).
+ */
+export interface ControlLog {
+  /** Begins a term; answers the sequence that the fold must reach before anything is decided. */
+  readonly beginTerm: Effect.Effect<Seq, BerthError>
+  readonly admit: (admissions: readonly Admission[]) => Effect.Effect<Seq, BerthError>
+}
+
+export interface ControlLogDeps {
+  readonly node: string
+  readonly log: EventLog["Service"]
+  readonly clock: Clock["Service"]
+  readonly random: Random["Service"]
+}
+
+export function makeControlLog({ clock, log, node, random }: ControlLogDeps): ControlLog {
+  let version: Seq = 0
+  let term = 0
+
+  /** A reply that was lost is recognised by the first record after ours: is it mine? */
+  const append = (fact: ControlRecord["fact"]): Effect.Effect<Seq, BerthError> =>
+    Effect.gen(function* () {
+      const record: ControlRecord = { kind: "control", recordId: random.id(), fact }
+      const recognise = (error: BerthError) =>
+        log
+          .after(CONTROL_SUBJECT, version)
+          .pipe(
+            Effect.flatMap((first) =>
+              first?.record.kind === "control" && first.record.recordId === record.recordId
+                ? Effect.succeed(first.seq)
+                : Effect.fail(error),
+            ),
+          )
+      version = yield* log.append(CONTROL_SUBJECT, version, record).pipe(Effect.catch(recognise))
+      return version
+    })
+
+  return {
+    beginTerm: Effect.gen(function* () {
+      const last = yield* log.lastControl
+      version = last?.seq ?? 0
+      term = last?.record.kind === "control" ? last.record.fact.term + 1 : 1
+      return yield* append({ type: "termBegan", node, term, atMs: clock.nowMs() })
+    }),
+    admit: (admissions) => append({ type: "admitted", term, admissions, atMs: clock.nowMs() }),
+  }
+}

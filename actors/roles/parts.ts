@@ -1,0 +1,50 @@
+import { Effect } from "effect"
+import type { Config } from "../../core/config.ts"
+import { Blobs } from "../../core/ports/blobs.ts"
+import { Clock } from "../../core/ports/clock.ts"
+import { EventLog } from "../../core/ports/eventLog.ts"
+import type { ExecutorShape } from "../../core/ports/executor.ts"
+import { Failpoints } from "../../core/ports/failpoints.ts"
+import { Queue } from "../../core/ports/queue.ts"
+import { Random } from "../../core/ports/random.ts"
+import { ReadModel } from "../../core/ports/readModel.ts"
+import { Signals } from "../../core/ports/signals.ts"
+import { Workers } from "../../core/ports/workers.ts"
+import type { Logger, Telemetry } from "../../core/telemetry.ts"
+import type { SystemInfo } from "../api.ts"
+import { Programs } from "../programs.ts"
+import { Turns } from "../turns.ts"
+
+export interface NodeOptions {
+  readonly config: Config
+  readonly clusterId: string
+  readonly nodeId: string
+  readonly version: string
+  readonly startedAtMs: number
+  readonly store: SystemInfo["store"]
+  readonly executors: readonly ExecutorShape[]
+  readonly handlers: readonly string[]
+  readonly executorDetail: (name: string) => Readonly<Record<string, unknown>>
+  readonly logger: Logger
+  readonly telemetry: Telemetry
+  /** The node cannot go on: its process should end, and a successor adopts what runs. */
+  readonly onFatal: (reason: string) => void
+}
+
+/** Every port of a node, taken out of the context once. */
+export const nodePorts = Effect.gen(function* () {
+  return {
+    log: yield* EventLog,
+    readModel: yield* ReadModel,
+    queue: yield* Queue,
+    signals: yield* Signals,
+    workers: yield* Workers,
+    blobs: yield* Blobs,
+    clock: yield* Clock,
+    random: yield* Random,
+    failpoints: yield* Failpoints,
+    turns: yield* Turns,
+    programs: yield* Programs,
+  }
+})
+export type NodePorts = Effect.Success<typeof nodePorts>
