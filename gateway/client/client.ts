@@ -10,7 +10,7 @@ import { DeadLetters } from "./deadLetters.ts"
 import { socketUrl, type TokenSource } from "./endpoint.ts"
 import { EventQueue } from "./eventQueue.ts"
 import { type TaskEvent, weighEvent } from "./events.ts"
-import { TaskHandle, type WatchOptions } from "./handle.ts"
+import { TaskHandle, type TaskWatch, type WatchOptions } from "./handle.ts"
 import { type ClientOptions, resolveOptions } from "./options.ts"
 import { Pace } from "./pace.ts"
 import { RestWaiter } from "./restWaiter.ts"
@@ -117,12 +117,12 @@ export class BerthClient {
   async submit(request: SubmitRequest, options: CallOptions = {}): Promise<TaskHandle> {
     const idempotencyKey = request.idempotencyKey ?? submitKey()
     const { task, duplicate } = await this.#calls.call("task.submit", { ...request, idempotencyKey }, options)
-    return new TaskHandle(this, this.#waiter, task.id, task, duplicate)
+    return this.#handle(task.id, task, duplicate)
   }
 
   /** A handle for a task that exists already. Asks nothing yet. */
   task(id: string): TaskHandle {
-    return new TaskHandle(this, this.#waiter, id, null, false)
+    return this.#handle(id, null, false)
   }
 
   /** One task. Rejects with NOT_FOUND when there is none, or when it is another owner's. */
@@ -166,12 +166,12 @@ export class BerthClient {
 
   /** A task's events from a sequence on, then live, until its end. For one reader. */
   watch(id: string, options: WatchOptions = {}): AsyncIterableIterator<TaskEvent, undefined> {
-    return this.#watch({ taskId: id, fromSeq: options.fromSeq ?? 0 }, options.signal)
+    return this.task(id).events(options)
   }
 
   /** State events of all one's own tasks: after `fromSeq`, or from now on. Never ends by itself. */
   events(options: WatchOptions = {}): AsyncIterableIterator<TaskEvent, undefined> {
-    return this.#watch({ taskId: null, fromSeq: options.fromSeq ?? null }, options.signal)
+    return this.#watch({ taskId: null, fromSeq: options.fromSeq ?? null }, options.signal, () => {})
   }
 
   /** How many tasks wait and run, and who could run them. */
@@ -213,10 +213,24 @@ export class BerthClient {
     return this.close()
   }
 
-  #watch(target: WatchTarget, signal: AbortSignal | undefined): AsyncIterableIterator<TaskEvent, undefined> {
+  #handle(id: string, known: Task | null, duplicate: boolean): TaskHandle {
+    const watch: TaskWatch = (options, seen) =>
+      this.#watch({ taskId: id, fromSeq: options.fromSeq ?? 0 }, options.signal, seen)
+    return new TaskHandle(this, watch, this.#waiter, id, known, duplicate)
+  }
+
+  /** @param seen - is told of every event before the reader is */
+  #watch(
+    target: WatchTarget,
+    signal: AbortSignal | undefined,
+    seen: (event: TaskEvent) => void,
+  ): AsyncIterableIterator<TaskEvent, undefined> {
     const abort = () => queue.fail(signal?.reason)
     const watch = new Watch(this.#hub, this.#timing, target, {
-      event: (event) => queue.put(event),
+      event: (event) => {
+        seen(event)
+        queue.put(event)
+      },
       finished: () => queue.finish(),
       failed: (error) => queue.fail(error),
     })

@@ -13,19 +13,34 @@ export interface WatchOptions {
   readonly signal?: AbortSignal
 }
 
+/** Opens a watch of one task; `seen` is told of every event before the reader is. */
+export type TaskWatch = (
+  options: WatchOptions,
+  seen: (event: TaskEvent) => void,
+) => AsyncIterableIterator<TaskEvent, undefined>
+
 /** One task, wherever it runs. Nothing is held on the server for it. */
 export class TaskHandle {
   readonly id: string
   /** True when the idempotency key of this submit was seen before: this is the first task. */
   readonly duplicate: boolean
   readonly #client: BerthClient
+  readonly #watch: TaskWatch
   readonly #waiter: RestWaiter
   #known: Task | null
 
-  constructor(client: BerthClient, waiter: RestWaiter, id: string, known: Task | null, duplicate: boolean) {
+  constructor(
+    client: BerthClient,
+    watch: TaskWatch,
+    waiter: RestWaiter,
+    id: string,
+    known: Task | null,
+    duplicate: boolean,
+  ) {
     this.id = id
     this.duplicate = duplicate
     this.#client = client
+    this.#watch = watch
     this.#waiter = waiter
     this.#known = known
   }
@@ -45,7 +60,9 @@ export class TaskHandle {
    * after a lost connection, without gap or repeat. Rejects with a BerthError, or with the signal's reason.
    */
   events(options: WatchOptions = {}): AsyncIterableIterator<TaskEvent, undefined> {
-    return this.#client.watch(this.id, options)
+    return this.#watch(options, (event) => {
+      if (event.type === "state") this.#see(event.task)
+    })
   }
 
   /** What the program prints, with a `gap` where bytes were not kept; both streams, or one. Ends with the task. */

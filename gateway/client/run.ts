@@ -1,10 +1,9 @@
-import { berthError } from "../../core/errors.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
 import type { BerthClient } from "./client.ts"
 import { Collected } from "./collected.ts"
 import type { GapEvent, OutputEvent, TaskEvent } from "./events.ts"
 import type { TaskHandle } from "./handle.ts"
-import { outcomeOf, type TaskOutcome } from "./outcome.ts"
+import type { TaskOutcome } from "./outcome.ts"
 
 export interface RunOptions {
   /** Cancels the task, and rejects with the signal's reason. */
@@ -48,14 +47,12 @@ export async function runTask(client: BerthClient, request: SubmitRequest, optio
 
 async function follow(handle: TaskHandle, options: RunOptions): Promise<RunOutcome> {
   const collected = new Collected(options.collectBytesMax ?? COLLECT_BYTES_MAX)
-  let task = handle.known
   for await (const event of handle.events(options.signal === undefined ? {} : { signal: options.signal })) {
-    if (event.type === "state") task = event.task
     collected.add(event)
     options.onEvent?.(event)
     if (event.type === "output" || event.type === "gap") options.onOutput?.(event)
   }
-  const outcome = (task === null ? null : outcomeOf(task)) ?? outcomeOf(await handle.get())
-  if (outcome === null) throw berthError("INTERNAL", `the watch of task ${handle.id} ended before the task did`)
+  // Known from the watch, unless that had nothing left to show.
+  const outcome = await handle.result()
   return { ...outcome, stdout: collected.text("stdout"), stderr: collected.text("stderr") }
 }

@@ -19,6 +19,8 @@ export const DOOR = {
   /** Messages that a connection may send: sustained, and at once. */
   messagesPerSecond: 50,
   messagesBurst: 200,
+  /** A message longer than this counts as several: one for each such part of it. */
+  messageBytesCounted: 64 * 1024,
   /** Messages refused in a row before the connection is closed with 4429. */
   messagesRefusedMax: 200,
   /** Requests of one connection that are not yet answered. */
@@ -29,7 +31,7 @@ export const DOOR = {
   /** Keys of any one object. */
   jsonKeysMax: 1_000,
   /** Values of a whole message. */
-  jsonValuesMax: 200_000,
+  jsonValuesMax: 100_000,
   /** UTF-8 bytes of any one string, keys included. */
   stringBytesMax: 256 * 1024,
   /** Characters of a request's id. */

@@ -21,7 +21,11 @@ export function utf8Bytes(text: string): number {
 const isLowSurrogate = (unit: number): boolean => unit >= 0xdc00 && unit < 0xe000
 
 /** False for half of a surrogate pair: such a text has no UTF-8 form, so that two of them could have the same hash. */
-export const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text)
+export const isWellFormed = (text: string): boolean => !ANY_SURROGATE.test(text) || !LONE_SURROGATE.test(text)
+
+/** Without the `u` flag, which is what makes it quick; most texts have none and need no second look. */
+const ANY_SURROGATE = /[\ud800-\udfff]/
+const LONE_SURROGATE = /\p{Surrogate}/u
 
 /**
  * Bytes as they are sent. The rule: `utf8` exactly when these bytes are valid UTF-8 by themselves, else `base64`; so a

@@ -100,7 +100,7 @@ function boundedServer(limits: DoorLimits): Server {
     keepAliveTimeout: 5_000,
   })
   // A download that nobody reads ends too; sockets are watched by their pings instead.
-  server.timeout = limits.silenceMsMax
+  server.timeout = limits.requestMsMax * 2
   server.maxConnections = limits.connectionsMax * 2
   return server
 }

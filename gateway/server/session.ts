@@ -4,7 +4,7 @@
  *
  *   S1. At most `inFlightMax` requests are unanswered, each with an id of its own; one more is refused with TOO_MANY.
  *   S2. Every request is answered within `requestMsMax`, if need be with DEADLINE_EXCEEDED (I10).
- *   S3. `messagesPerSecond` after `messagesBurst`; beyond it RATE_LIMITED, and after `messagesRefusedMax` of those in a row 4429.
+ *   S3. `messagesPerSecond` after `messagesBurst`, a long message counting as several; beyond it RATE_LIMITED, and after `messagesRefusedMax` of those in a row 4429.
  *   S4. When the token has expired the connection closes with 4401 within `expiryCheckMs`, however the wall clock moved.
  */
 import { Cause, Effect, Exit, type Fiber } from "effect"
@@ -21,7 +21,7 @@ import type { DoorMetrics } from "./metrics.ts"
 import { type Link, makeOutbox, type Outbox } from "./outbox.ts"
 import type { Router } from "./router.ts"
 import { makeSubscriptions, type Subscriptions } from "./subscriptions.ts"
-import { fullBucket, takeToken, type TokenBucket } from "./tokenBucket.ts"
+import { fullBucket, takeTokens, type TokenBucket } from "./tokenBucket.ts"
 
 export interface SessionOptions {
   readonly router: Router
@@ -58,7 +58,7 @@ export class Session {
   /** One text message. */
   receive(text: string): void {
     if (this.#closed) return
-    const granted = this.#takeToken()
+    const granted = this.#isWithinPace(text.length)
     const incoming = readRequest(text)
     if (incoming.kind === "notification") return
     const { id } = incoming
@@ -73,7 +73,8 @@ export class Session {
 
   /** A message that is no text. */
   receiveBinary(): void {
-    if (!this.#closed && this.#takeToken()) this.#refuse(null, berthError("PARSE_ERROR", "binary frames are not taken"))
+    if (!this.#closed && this.#isWithinPace(1))
+      this.#refuse(null, berthError("PARSE_ERROR", "binary frames are not taken"))
   }
 
   /** The other end is gone, or is to be: ends everything that this connection holds. */
@@ -87,9 +88,15 @@ export class Session {
     this.#inFlight.clear()
   }
 
-  #takeToken(): boolean {
+  #isWithinPace(chars: number): boolean {
     const { limits, clock } = this.#options
-    const { bucket, granted } = takeToken(this.#bucket, limits.messagesPerSecond, limits.messagesBurst, clock.monoMs())
+    const { bucket, granted } = takeTokens(
+      this.#bucket,
+      limits.messagesPerSecond,
+      limits.messagesBurst,
+      clock.monoMs(),
+      Math.max(1, Math.ceil(chars / limits.messageBytesCounted)),
+    )
     this.#bucket = bucket
     this.#refusedInRow = granted ? 0 : this.#refusedInRow + 1
     if (this.#refusedInRow > limits.messagesRefusedMax)

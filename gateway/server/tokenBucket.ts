@@ -6,15 +6,17 @@ export interface TokenBucket {
 
 export const fullBucket = (burst: number, nowMonoMs: number): TokenBucket => ({ tokens: burst, atMonoMs: nowMonoMs })
 
-/** Takes one token; `granted` is false when there is none. */
-export function takeToken(
+/** Takes `cost` tokens, at most a whole burst; `granted` is false, and nothing is taken, when there are not so many. */
+export function takeTokens(
   bucket: TokenBucket,
   perSecond: number,
   burst: number,
   nowMonoMs: number,
+  cost: number,
 ): { readonly bucket: TokenBucket; readonly granted: boolean } {
   const elapsedMs = Math.max(0, nowMonoMs - bucket.atMonoMs)
   const tokens = Math.min(burst, bucket.tokens + (elapsedMs * perSecond) / 1_000)
-  const granted = tokens >= 1
-  return { bucket: { tokens: granted ? tokens - 1 : tokens, atMonoMs: nowMonoMs }, granted }
+  const price = Math.min(cost, burst)
+  const granted = tokens >= price
+  return { bucket: { tokens: granted ? tokens - price : tokens, atMonoMs: nowMonoMs }, granted }
 }

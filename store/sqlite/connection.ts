@@ -3,6 +3,7 @@
  *
  *   K1. A statement is always run to its end, so that no read transaction stays open behind it.
  *   K2. An I/O error on a full disk is STORAGE_FULL, whichever call met it.
+ *   K3. Every call comes back, also one whose statement does not compile or whose database is locked.
  */
 import { statfsSync } from "node:fs"
 import { dirname } from "node:path"
@@ -62,29 +63,39 @@ export const transaction = <A>(on: Connection, body: Effect.Effect<A, BerthError
 
 function connection(database: sqlite3.Database, path: string): Connection {
   const statements = new Map<string, sqlite3.Statement>()
-  const prepared = (sql: string): sqlite3.Statement => {
+  /** A statement that failed to compile never calls back (K3), so a new one is waited for before it is used. */
+  const withStatement = (
+    sql: string,
+    use: (statement: sqlite3.Statement) => void,
+    fail: (error: Error) => void,
+  ): void => {
     const known = statements.get(sql)
-    if (known !== undefined) return known
-    // An error of prepare comes back from the first use of the statement as well.
-    const statement = database.prepare(sql, () => {})
-    statements.set(sql, statement)
-    return statement
+    if (known !== undefined) return use(known)
+    const statement = database.prepare(sql, (error) => {
+      if (error !== null) return fail(error)
+      // Two that compiled the same text at once: one is enough.
+      if (statements.has(sql)) statement.finalize()
+      else statements.set(sql, statement)
+      use(statements.get(sql) as sqlite3.Statement)
+    })
   }
-  const finish =
-    (resume: (effect: Effect.Effect<void, BerthError>) => void) =>
-    (error: Error | null): void =>
-      resume(error === null ? Effect.void : Effect.fail(typed(error, path)))
+  const done =
+    <A>(resume: (effect: Effect.Effect<A, BerthError>) => void) =>
+    (error: Error | null, value?: A): void =>
+      resume(error === null ? Effect.succeed(value as A) : Effect.fail(typed(error, path)))
   return {
     path,
     run: (sql, ...values) =>
-      Effect.callback<void, BerthError>((resume) => void prepared(sql).run(values, finish(resume))),
+      Effect.callback<void, BerthError>((resume) => {
+        const finish = done<void>(resume)
+        withStatement(sql, (statement) => void statement.run(values, (error: Error | null) => finish(error)), finish)
+      }),
     all: (sql, ...values) =>
       Effect.callback<readonly Row[], BerthError>((resume) => {
-        prepared(sql).all<Row>(values, (error: Error | null, rows: Row[]) =>
-          resume(error === null ? Effect.succeed(rows) : Effect.fail(typed(error, path))),
-        )
+        const finish = done<readonly Row[]>(resume)
+        withStatement(sql, (statement) => void statement.all<Row>(values, finish), finish)
       }),
-    exec: (sql) => Effect.callback<void, BerthError>((resume) => void database.exec(sql, finish(resume))),
+    exec: (sql) => Effect.callback<void, BerthError>((resume) => void database.exec(sql, done<void>(resume))),
     close: Effect.callback<void>((resume) => {
       for (const statement of statements.values()) statement.finalize()
       statements.clear()

@@ -13,15 +13,15 @@ import { openStore, temporaryDir } from "../support/sqlite.ts"
 
 const APPENDER = join(import.meta.dirname, "../support/appender.ts")
 
-describe("kill -9", () => {
+describe("kill -9", { timeout: 180_000 }, () => {
   it("EL1 every append that was acknowledged before kill -9 is there after it, and the row says the same", async () => {
     await isolate(
       Effect.gen(function* () {
         const dataDir = yield* temporaryDir
         const acknowledged = new Map<number, string>()
-        for (let round = 0; round < 4; round++) {
+        for (let round = 0; round < 3; round++) {
           const child = startChild(APPENDER, [dataDir, "16", String(round)])
-          yield* Effect.promise(() => child.untilLines(300 + round * 333))
+          yield* Effect.promise(() => child.untilLines(400 + round * 333))
           yield* Effect.promise(child.kill)
           expect(child.lines[0]).toBe("ready")
           for (const line of child.lines.slice(1)) {
@@ -54,7 +54,7 @@ const compare = (dataDir: string, acknowledged: ReadonlyMap<number, string>) =>
     for (const [seq, what] of acknowledged) expect(found.get(seq)).toBe(what)
   })
 
-describe("one process per data directory", () => {
+describe("one process per data directory", { timeout: 180_000 }, () => {
   const refused = (dataDir: string) => Effect.flip(Effect.scoped(openStore(dataDir)))
 
   it("D3 a second server is refused and learns pid and URL of the first", async () => {
@@ -108,15 +108,15 @@ describe("one process per data directory", () => {
     )
   })
 
-  it("D1 of six that start at once one gets it, and after kill -9 the next one does", async () => {
+  it("D1 of three that start at once one gets it, and after kill -9 the next one does", async () => {
     await isolate(
       Effect.gen(function* () {
         const dataDir = yield* temporaryDir
-        const children = Array.from({ length: 6 }, (_, i) => startChild(APPENDER, [dataDir, "1", String(i)]))
+        const children = Array.from({ length: 3 }, (_, i) => startChild(APPENDER, [dataDir, "1", String(i)]))
         yield* Effect.promise(() => Promise.all(children.map((child) => child.untilLines(1))))
         const first = children.map((child) => child.lines[0] ?? "")
         expect(first.filter((line) => line === "ready")).toHaveLength(1)
-        expect(first.filter((line) => line.startsWith("failed DATA_DIR_LOCKED"))).toHaveLength(5)
+        expect(first.filter((line) => line.startsWith("failed DATA_DIR_LOCKED"))).toHaveLength(2)
         yield* Effect.promise(() => Promise.all(children.map((child) => child.kill())))
         expect(yield* codeOf(Effect.scoped(openStore(dataDir)))).toBe("none")
         expect(readLock(dataDir)).toBeNull()

@@ -2,6 +2,7 @@
 import type { BerthClient } from "../../gateway/client/publicTypes.ts"
 import { connect } from "../../gateway/client/index.ts"
 import type { CliHost, CliSignal } from "../../gateway/cli/host.ts"
+import { settle } from "./clock.ts"
 import { runCli } from "../../gateway/cli/program.ts"
 
 export interface FakeHost {
@@ -21,6 +22,8 @@ export interface FakeHost {
   readonly errHas: (text: string) => Promise<void>
   /** Runs the timers that are armed. */
   readonly fireTimers: () => void
+  /** Lets time pass, as far as timers go, until this has settled. */
+  readonly pass: <A>(promise: Promise<A>) => Promise<A>
   readonly clear: () => void
 }
 
@@ -81,6 +84,11 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     restore: unavailable("backup"),
     ...options.more,
   }
+  const fireTimers = () => {
+    const due = [...timers]
+    timers.clear()
+    for (const callback of due) callback()
+  }
   return {
     host,
     run: (...argv) => runCli(argv, host),
@@ -98,10 +106,18 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     },
     listening: () => until(() => handlers.size > 0),
     errHas: (wanted) => until(() => text("stderr").includes(wanted)),
-    fireTimers: () => {
-      const due = [...timers]
-      timers.clear()
-      for (const callback of due) callback()
+    fireTimers,
+    pass: async (promise) => {
+      let isSettled = false
+      const mark = () => {
+        isSettled = true
+      }
+      promise.then(mark, mark)
+      while (!isSettled) {
+        await settle(1)
+        fireTimers()
+      }
+      return promise
     },
     clear: () => {
       written.stdout = []

@@ -98,6 +98,22 @@ describe("S3: the pace of messages", () => {
     session.closed()
   })
 
+  it("a long message counts as several, and never as more than a burst", async () => {
+    const { tasks, ask, answer, clock } = fakeSession({
+      messagesBurst: 4,
+      messagesPerSecond: 1,
+      messageBytesCounted: 1_000,
+    })
+    await ask(1, "task.submit", { ...submit, code: "x".repeat(2_500) })
+    await ask(2, "task.submit", { ...submit, code: "x".repeat(2_500) })
+    expect([answer(1).error, answer(2).error.data.code, tasks.submitted.length]).toEqual([undefined, "RATE_LIMITED", 1])
+    await ask(3, "task.submit", submit)
+    expect(answer(3).result).toBeDefined()
+    await clock.advance(4_000)
+    await ask(4, "task.submit", { ...submit, code: "x".repeat(50_000) })
+    expect(answer(4).result).toBeDefined()
+  })
+
   it("who goes on regardless is closed with 4429", async () => {
     const { session, link } = fakeSession({ messagesBurst: 2, messagesRefusedMax: 3 })
     for (let at = 0; at < 100; at++) session.receive("{")

@@ -2,7 +2,7 @@
  * Does the shell do exactly what the policy says, and does the policy keep its promises, under any history of calls,
  * results in any order, interrupts, hangs and passing time?
  */
-import { Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, type Fiber } from "effect"
 import fc from "fast-check"
 import { afterAll, describe, expect, it } from "vitest"
 import { Breaker } from "../../../../actors/executor/stack/breaker.ts"

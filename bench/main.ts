@@ -1,0 +1,29 @@
+/**
+ * Measures, and prints what it measured. Machines differ and are shared: compare numbers of one run with one another.
+ *
+ *   npm run -s bench -- e2e [--json]
+ */
+import { parseArgs } from "node:util"
+import { e2e } from "./e2e.ts"
+import type { Scenario } from "./scenario.ts"
+
+const SCENARIOS: readonly Scenario[] = [e2e]
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean", default: false } },
+})
+const chosen = SCENARIOS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
+if (chosen.length === 0) {
+  const names = SCENARIOS.map(({ help, name }) => `  ${name}  ${help}`).join("\n")
+  process.stderr.write(`there is no scenario ${positionals.join(", ")}; these are:\n${names}\n`)
+  process.exit(2)
+}
+for (const { help, measure, name } of chosen) {
+  const report = await measure()
+  if (values.json) process.stdout.write(`${JSON.stringify({ scenario: name, ...report })}\n`)
+  else {
+    process.stdout.write(`${name}: ${help}\n`)
+    for (const [key, value] of Object.entries(report)) process.stdout.write(`  ${key.padEnd(16)} ${value}\n`)
+  }
+}
