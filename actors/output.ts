@@ -5,7 +5,8 @@
  *   O2. Of each stream the first `outputHeadBytesMax` are durable as they come, the last `outputTailBytesMax` at the end; what
  *       lies between was only sent live, and a gap says how much that is.
  *   O3. At most `BUFFER_BYTES_MAX` wait to be written; then `write` waits. So memory is flat whatever a program prints.
- *   O4. After `finish` everything that the totals count is durable.
+ *   O4. After `finish` everything that the totals count is durable; one record at a time, each within the limits of a record.
+ *   O5. After `close` nothing is tried again, so that nothing outlives the attempt.
  */
 import { Effect, Latch, Semaphore } from "effect"
 import type { BerthError } from "../core/errors.ts"
@@ -18,13 +19,19 @@ import type { OutputStream } from "../core/words.ts"
 import { Tail } from "./tail.ts"
 
 const BUFFER_BYTES_MAX = 256 * 1024
+/** Of one record, so that what waited while the log failed still fits into records afterwards. */
+const BATCH_BYTES_MAX = 2 * LIMITS.chunkBytesMax
+/** What an item takes beside its bytes. */
+const ITEM_BYTES = 128
 const PROGRESS_PER_ATTEMPT_MAX = 10_000
 
 interface StreamState {
   /** Bytes that were seen, durable or not. */
   nextOffset: number
   headBytes: number
-  readonly tail: Tail
+  /** From here on nothing but the tail is kept; null while all of it is. */
+  cutAt: number | null
+  tail: Tail
 }
 
 export interface OutputOptions {
@@ -47,8 +54,17 @@ export interface OutputWriter {
   readonly write: (stream: OutputStream, offset: number, bytes: Uint8Array) => Effect.Effect<void>
   readonly lost: (stream: OutputStream, offset: number, bytes: number | null) => Effect.Effect<void>
   readonly progress: (data: unknown) => Effect.Effect<void>
+  /** Writes what waits, and nothing else: somebody will go on where this ends. */
+  readonly flush: Effect.Effect<void, BerthError>
   /** Writes what waits, gaps and tails; may be called again after a failure. */
   readonly finish: Effect.Effect<Readonly<Record<OutputStream, StreamTotals>>, BerthError>
+  readonly close: () => void
+}
+
+/** What an item counts against the buffer: about its bytes in a record. */
+function weightOf(item: OutputItem): number {
+  if (item.type === "chunk") return item.bytes.length + ITEM_BYTES
+  return item.type === "gap" ? ITEM_BYTES : (JSON.stringify(item.data) ?? "").length + ITEM_BYTES
 }
 
 export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> =>
@@ -61,10 +77,11 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
     let progressCount = 0
     let cancelTimer: (() => void) | null = null
     let finished: Readonly<Record<OutputStream, StreamTotals>> | null = null
+    let closed = false
 
     function begin(stream: OutputStream): StreamState {
       const offset = options.offsets[stream]
-      return { nextOffset: offset, headBytes: offset, tail: new Tail(LIMITS.outputTailBytesMax) }
+      return { nextOffset: offset, headBytes: offset, cutAt: null, tail: new Tail(LIMITS.outputTailBytesMax) }
     }
     const recordOf = (what: readonly OutputItem[]): OutputRecord => ({
       kind: "output",
@@ -73,29 +90,38 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
       attempt: options.attempt,
       items: what,
     })
-
-    /** One record at a time, so that the log keeps our order; what could not be written stays for the next try. */
-    const flush: Effect.Effect<void, BerthError> = flushing.withPermits(1)(
+    const takeBatch = (): readonly OutputItem[] => {
+      let count = 0
+      for (let bytes = 0; count < Math.min(items.length, LIMITS.recordEventsMax); count += 1) {
+        bytes += weightOf(items[count] as OutputItem)
+        if (count > 0 && bytes > BATCH_BYTES_MAX) break
+      }
+      return items.splice(0, count)
+    }
+    const written = (batch: readonly OutputItem[]): void => {
+      waitingBytes -= batch.reduce((sum, item) => sum + weightOf(item), 0)
+      if (waitingBytes < BUFFER_BYTES_MAX) room.openUnsafe()
+    }
+    /** What could not be written stays for the next try; a writer that is interrupted leaves no batch half accounted for. */
+    const flushAll: Effect.Effect<void, BerthError> = Effect.suspend(() => {
+      const batch = takeBatch()
+      if (batch.length === 0) return Effect.void
+      const append = options.log.appendOutput(options.taskId, recordOf(batch)).pipe(
+        Effect.tap(() => Effect.sync(() => written(batch))),
+        Effect.tapError(() => Effect.sync(() => void items.unshift(...batch))),
+      )
+      return Effect.uninterruptible(append).pipe(Effect.andThen(options.onAppended), Effect.andThen(flushAll))
+    })
+    /** One record at a time, so that the log keeps our order. */
+    const flush = flushing.withPermits(1)(
       Effect.suspend(() => {
         cancelTimer?.()
         cancelTimer = null
-        if (items.length === 0) return Effect.void
-        const batch = items
-        const batchBytes = waitingBytes
-        items = []
-        return options.log.appendOutput(options.taskId, recordOf(batch)).pipe(
-          Effect.tap(() =>
-            Effect.sync(() => {
-              waitingBytes -= batchBytes
-              if (waitingBytes < BUFFER_BYTES_MAX) room.openUnsafe()
-            }),
-          ),
-          Effect.tapError(() => Effect.sync(() => void (items = [...batch, ...items]))),
-          Effect.andThen(options.onAppended),
-        )
+        return flushAll
       }),
     )
     const flushSoon = (): void => {
+      if (closed) return
       cancelTimer ??= options.clock.after(options.flushMs, () => {
         cancelTimer = null
         Effect.runFork(flushOrTryAgain)
@@ -103,30 +129,45 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
     }
     const flushOrTryAgain: Effect.Effect<void> = flush.pipe(Effect.catch(() => Effect.sync(flushSoon)))
 
-    const keep = (item: OutputItem, bytes: number): Effect.Effect<void> =>
+    const keep = (item: OutputItem): Effect.Effect<void> =>
       Effect.suspend(() => {
         items.push(item)
-        waitingBytes += bytes
+        waitingBytes += weightOf(item)
         if (waitingBytes >= BUFFER_BYTES_MAX) room.closeUnsafe()
         if (waitingBytes < LIMITS.chunkBytesMax && items.length < LIMITS.recordEventsMax) return Effect.sync(flushSoon)
         return flushOrTryAgain
       })
 
+    const lost = (stream: OutputStream, offset: number, bytes: number | null): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const state = streams[stream]
+        const at = bytes === null ? Math.max(state.nextOffset, offset) : state.nextOffset
+        const missing = bytes === null ? null : offset + bytes - at
+        if (missing !== null && missing <= 0) return Effect.void
+        state.nextOffset = at + (missing ?? 0)
+        // The tail has no hole; where only the tail is kept, the gap before it says this loss too.
+        if (state.cutAt !== null) state.tail = new Tail(LIMITS.outputTailBytesMax)
+        if (state.cutAt !== null && missing !== null) return Effect.void
+        return keep({ type: "gap", stream, offset: at, bytes: missing })
+      })
+
     const write = (stream: OutputStream, offset: number, bytes: Uint8Array): Effect.Effect<void> =>
       Effect.gen(function* () {
         const state = streams[stream]
-        const fresh = bytes.subarray(Math.max(0, state.nextOffset - offset))
-        const headRoom = LIMITS.outputHeadBytesMax - state.nextOffset
+        if (offset > state.nextOffset) yield* lost(stream, state.nextOffset, offset - state.nextOffset)
+        const from = state.nextOffset
+        const fresh = bytes.subarray(from - offset)
+        const headRoom = state.cutAt === null ? Math.max(0, LIMITS.outputHeadBytesMax - from) : 0
+        const head = fresh.subarray(0, headRoom)
+        const rest = fresh.subarray(head.length)
         state.nextOffset += fresh.length
-        const head = fresh.subarray(0, Math.max(0, headRoom))
-        const from = state.nextOffset - fresh.length
+        if (rest.length > 0) state.cutAt ??= from + head.length
         for (let at = 0; at < head.length; at += LIMITS.chunkBytesMax) {
           const part = head.subarray(at, at + LIMITS.chunkBytesMax)
           state.headBytes += part.length
-          yield* keep({ type: "chunk", stream, offset: from + at, bytes: part }, part.length)
+          yield* keep({ type: "chunk", stream, offset: from + at, bytes: part })
           yield* room.await
         }
-        const rest = fresh.subarray(head.length)
         if (rest.length === 0) return
         state.tail.push(rest)
         yield* options.sendLive(recordOf([{ type: "chunk", stream, offset: from + head.length, bytes: rest }]))
@@ -134,34 +175,35 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
 
     const finishStream = (stream: OutputStream): Effect.Effect<StreamTotals> =>
       Effect.gen(function* () {
-        const { headBytes, nextOffset: totalBytes, tail } = streams[stream]
+        const { cutAt, headBytes, nextOffset: totalBytes, tail } = streams[stream]
         const kept = tail.bytes()
-        const droppedBytes = totalBytes - headBytes - kept.length
-        if (droppedBytes > 0) yield* keep({ type: "gap", stream, offset: headBytes, bytes: droppedBytes }, 0)
-        if (kept.length > 0)
-          yield* keep({ type: "chunk", stream, offset: totalBytes - kept.length, bytes: kept }, kept.length)
-        return { totalBytes, headBytes, tailBytes: kept.length, droppedBytes: Math.max(0, droppedBytes) }
+        const tailAt = totalBytes - kept.length
+        if (cutAt !== null && tailAt > cutAt) yield* keep({ type: "gap", stream, offset: cutAt, bytes: tailAt - cutAt })
+        if (kept.length > 0) yield* keep({ type: "chunk", stream, offset: tailAt, bytes: kept })
+        return { totalBytes, headBytes, tailBytes: kept.length, droppedBytes: totalBytes - headBytes - kept.length }
       })
 
     return {
       write,
-      lost: (stream, offset, bytes) =>
-        Effect.suspend(() => {
-          const state = streams[stream]
-          state.nextOffset = Math.max(state.nextOffset, offset) + (bytes ?? 0)
-          return keep({ type: "gap", stream, offset, bytes }, 0)
-        }),
+      lost,
       progress: (data) =>
         Effect.suspend(() => {
           progressCount += 1
           if (progressCount > PROGRESS_PER_ATTEMPT_MAX) return Effect.void
-          return keep({ type: "progress", offset: progressCount, data, atMs: options.clock.nowMs() }, 256)
+          const item = { type: "progress", offset: progressCount, data, atMs: options.clock.nowMs() } as const
+          return Effect.andThen(keep(item), room.await)
         }),
+      flush,
       // A second try writes what the first one could not, and counts nothing twice.
       finish: Effect.gen(function* () {
         finished ??= { stdout: yield* finishStream("stdout"), stderr: yield* finishStream("stderr") }
         yield* flush
         return finished
       }),
+      close: () => {
+        closed = true
+        cancelTimer?.()
+        cancelTimer = null
+      },
     }
   })

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
 import { LIMITS } from "../core/limits.ts"
@@ -10,7 +11,9 @@ import type { Program } from "../core/task/spec.ts"
 /** Programs that a worker will probably want soon; what is not here is read from the log. */
 const CACHE_MAX = 1_024
 
-const programKey = (taskId: string): string => `${taskId}/0/program`
+/** Named by its content: two submits with one idempotency key and different programs must not overwrite each other's. */
+const programKey = (taskId: string, bytes: Uint8Array): string =>
+  `${taskId}/0/${createHash("sha256").update(bytes).digest("hex")}`
 
 /** Where programs are kept: in a task's first record, or as a blob when they are large. */
 export class Programs extends Context.Service<
@@ -18,6 +21,8 @@ export class Programs extends Context.Service<
   {
     /** Makes the program durable, unless it is small enough for the record itself. */
     readonly keep: (taskId: string, program: Program) => Effect.Effect<ProgramRef, BerthError>
+    /** Keeps a program at hand whose task was accepted: it will be wanted soon, and once. */
+    readonly remember: (taskId: string, program: Program) => void
     readonly load: (taskId: string) => Effect.Effect<Program, BerthError>
   }
 >()("actors/Programs") {}
@@ -42,17 +47,16 @@ export const programsLayer: Layer.Layer<Programs, never, EventLog | Blobs> = Lay
     })
 
     return {
+      remember,
       keep: (taskId, program) => {
         const bytes = new TextEncoder().encode(JSON.stringify(program))
-        if (bytes.length <= LIMITS.programInlineBytesMax) {
-          remember(taskId, program)
-          return Effect.succeed({ inline: program })
-        }
-        const blobKey = programKey(taskId)
+        if (bytes.length <= LIMITS.programInlineBytesMax) return Effect.succeed({ inline: program })
+        const blobKey = programKey(taskId, bytes)
         return blobs.put(blobKey, bytes).pipe(Effect.as({ blobKey, sizeBytes: bytes.length }))
       },
       load: Effect.fn("programs.load")(function* (taskId) {
         const cached = recent.get(taskId)
+        recent.delete(taskId)
         if (cached !== undefined) return cached
         const first = yield* log.after(stateSubject(taskId), 0)
         const fact = first?.record.kind === "task" ? first.record.facts[0] : undefined

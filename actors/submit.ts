@@ -110,6 +110,7 @@ export const makeSubmit = (deps: SubmitDeps) => {
         ),
       )
     if (seq === null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
+    if ("inline" in ref) deps.programs.remember(taskId, program)
     yield* failpoints.hit("submit.afterAppend")
     deps.onSubmitted()
     return { task: viewOf({ state, seq, outputPurged: false }, false), duplicate: false }

@@ -11,7 +11,7 @@ export interface SupervisedOptions {
 
 /**
  * Runs an actor that should never end, and starts it again when it fails or crashes, as core/policy/supervise.ts says.
- * A terminal failure, or too many of the others, ends it with that failure: it is the parent's then.
+ * A terminal failure, or too many crashes, end it with that failure: it is the parent's then.
  *
  * @param start - makes a fresh actor; called once per start
  */
@@ -23,7 +23,8 @@ export const supervised = (
   const again: Effect.Effect<never, BerthError> = Effect.suspend(start).pipe(
     Effect.catchDefect((defect) => Effect.fail(asBerthError(defect))),
     Effect.catch((error) => {
-      const failure = { monoMs: options.clock.monoMs(), disposition: error.disposition }
+      const isOutage = error.code !== "INTERNAL"
+      const failure = { monoMs: options.clock.monoMs(), disposition: error.disposition, isOutage }
       const [directive, recent] = supervise(RESTART_INTENSITY, failuresMonoMs, failure)
       failuresMonoMs = recent
       if (directive.type !== "restart") return Effect.fail(error)

@@ -1,13 +1,6 @@
-/**
- * Lives per second of the embedded store alone: per task three appends (submitted, started, ended) with their rows, every
- * one durable before the next, by 100 clients at once and by one.
- *
- *   npx tsx bench/store.ts [--json] [--lives 20000]
- */
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { parseArgs } from "node:util"
 import { Effect, Layer } from "effect"
 import { liveClock } from "../actors/system/clock.ts"
 import { noFailpoints } from "../actors/system/failpoints.ts"
@@ -17,49 +10,62 @@ import { Random } from "../core/ports/random.ts"
 import { stateSubject } from "../core/record.ts"
 import { sqliteStore } from "../store/sqlite/index.ts"
 import { ended, started, submitted } from "../test/support/task.ts"
+import { type Report, rounded, type Scenario } from "./scenario.ts"
 
-const { values } = parseArgs({ options: { json: { type: "boolean" }, lives: { type: "string", default: "20000" } } })
+const WARM_UP_LIVES = 2_000
+const MANY_LIVES = 20_000
+const AT_ONCE = 100
+const ALONE_LIVES = 1_000
 
+/** What a task writes that is submitted, starts and ends: three records, each durable before the next. */
 const life = Effect.gen(function* () {
   const log = yield* EventLog
   const id = (yield* Random).id()
   const first = submitted({ id })
   const second = started(first.state)
-  const seq1 = yield* log.append(stateSubject(id), 0, first)
-  const seq2 = yield* log.append(stateSubject(id), seq1, second)
-  yield* log.append(stateSubject(id), seq2, ended(second.state))
+  const submittedSeq = yield* log.append(stateSubject(id), 0, first)
+  const startedSeq = yield* log.append(stateSubject(id), submittedSeq, second)
+  yield* log.append(stateSubject(id), startedSeq, ended(second.state))
 })
 
-const measured = (lives: number, concurrent: number) =>
+/** Milliseconds that `lives` take with `width` clients at once. */
+const timed = (lives: number, width: number) =>
   Effect.gen(function* () {
-    const client = Effect.forEach(Array.from({ length: Math.ceil(lives / concurrent) }), () => life, { discard: true })
-    const begin = performance.now()
-    const cpu = process.cpuUsage()
+    const client = Effect.forEach(Array.from({ length: Math.ceil(lives / width) }), () => life, { discard: true })
+    const beganMs = performance.now()
     yield* Effect.all(
-      Array.from({ length: concurrent }, () => client),
+      Array.from({ length: width }, () => client),
       { concurrency: "unbounded", discard: true },
     )
-    const ms = performance.now() - begin
-    const { user, system } = process.cpuUsage(cpu)
-    return {
-      concurrent,
-      lives,
-      livesPerSecond: Math.round((lives / ms) * 1_000),
-      msPerLife: Number(((ms * concurrent) / lives).toFixed(3)),
-      cores: Number(((user + system) / 1_000 / ms).toFixed(2)),
-    }
+    return performance.now() - beganMs
   })
 
-const dataDir = mkdtempSync(join(tmpdir(), "berth-bench-"))
-const system = Layer.mergeAll(liveClock, liveRandom, noFailpoints)
-const run = Effect.gen(function* () {
-  const lives = Number(values.lives)
-  yield* measured(Math.ceil(lives / 10), 100)
-  return [yield* measured(lives, 100), yield* measured(Math.ceil(lives / 20), 1)]
-}).pipe(Effect.provide(Layer.provideMerge(sqliteStore({ dataDir }), system)))
+const measured = Effect.gen(function* () {
+  yield* timed(WARM_UP_LIVES, AT_ONCE)
+  const before = process.cpuUsage()
+  const manyMs = yield* timed(MANY_LIVES, AT_ONCE)
+  const { user, system } = process.cpuUsage(before)
+  const aloneMs = yield* timed(ALONE_LIVES, 1)
+  return {
+    lives: MANY_LIVES,
+    atOnce: AT_ONCE,
+    livesPerSecond: rounded((MANY_LIVES / manyMs) * 1_000, 0),
+    cpuMsPerLife: rounded((user + system) / 1_000 / MANY_LIVES, 3),
+    aloneMsPerLife: rounded(aloneMs / ALONE_LIVES),
+  }
+})
 
-const runs = await Effect.runPromise(run).finally(() => rmSync(dataDir, { recursive: true, force: true }))
-if (values.json === true) console.log(JSON.stringify({ scenario: "store", durability: "fsynced", runs }))
-else
-  for (const { concurrent, livesPerSecond, msPerLife } of runs)
-    console.log(`${concurrent} at once: ${livesPerSecond} lives/s, ${msPerLife} ms a life`)
+/** The embedded store alone: how many task lives a second its group commit takes. */
+export const store: Scenario = {
+  name: "store",
+  help: "lives of three appends with their rows, on one SQLite file, every commit fsynced",
+  measure: async (): Promise<Report> => {
+    const dataDir = await mkdtemp(join(tmpdir(), "berth-bench-"))
+    const system = Layer.mergeAll(liveClock, liveRandom, noFailpoints)
+    try {
+      return await Effect.runPromise(Effect.provide(measured, Layer.provideMerge(sqliteStore({ dataDir }), system)))
+    } finally {
+      await rm(dataDir, { recursive: true, force: true })
+    }
+  },
+}

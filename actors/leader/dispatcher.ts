@@ -90,6 +90,7 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
       const next = fold.waiting.take(routes, mayHold)
       if (next === null) break
       chosen.push(next)
+      fold.admitting.add(next.taskId)
       chosenOf.set(next.owner, (chosenOf.get(next.owner) ?? 0) + 1)
     }
     return chosen
@@ -113,9 +114,8 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
       yield* failpoints.hit("admit.afterPublish")
       deps.onAdmitted(admissions.length)
     }).pipe(
-      Effect.tapError(() =>
-        Effect.sync(() => chosen.forEach((task) => fold.slots.get(task.taskId) ?? fold.waiting.put(task))),
-      ),
+      Effect.tapError(() => Effect.sync(() => fold.giveBack(chosen))),
+      Effect.ensuring(Effect.sync(() => chosen.forEach(({ taskId }) => fold.admitting.delete(taskId)))),
     )
 
   const decide = Effect.gen(function* () {

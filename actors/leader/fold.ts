@@ -1,7 +1,7 @@
-import type { LogEntry, Seq } from "../../core/record.ts"
+import type { Admission, LogEntry, Seq } from "../../core/record.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import { SlotFold } from "../../core/policy/slots.ts"
-import { routeOf, WaitingIndex } from "../../core/policy/waiting.ts"
+import { routeOf, type Waiting, WaitingIndex } from "../../core/policy/waiting.ts"
 import { isAdmissible, nextEpoch, type TaskState } from "../../core/task/state.ts"
 
 /**
@@ -11,6 +11,8 @@ import { isAdmissible, nextEpoch, type TaskState } from "../../core/task/state.t
 export class LeaderFold {
   readonly waiting: WaitingIndex
   readonly slots = new SlotFold()
+  /** Taken out of the index, and their admission not yet durable. */
+  readonly admitting = new Set<string>()
   /** Sequence of the last record applied, of every task that is not at rest. */
   private readonly seqs = new Map<string, Seq>()
   headSeq: Seq = 0
@@ -22,7 +24,7 @@ export class LeaderFold {
   applyRow(row: TaskRow): void {
     this.applyState(row.state, row.seq)
     if (row.admitted !== null)
-      this.applyAdmission({ ...admissionOf(row.state), epoch: row.admitted.epoch }, row.admitted.seq)
+      this.hold({ ...admissionOf(row.state), epoch: row.admitted.epoch }, row.admitted.seq)
   }
 
   applyEntry({ record, seq }: LogEntry): void {
@@ -33,7 +35,33 @@ export class LeaderFold {
       for (const admission of record.fact.admissions) this.applyAdmission(admission, seq)
   }
 
-  applyAdmission(admission: Parameters<SlotFold["applyAdmission"]>[0], seq: Seq): void {
+  /** A task that was read further than this admission has it already, or has seen the end of it. */
+  applyAdmission(admission: Admission, seq: Seq): void {
+    if (seq > (this.seqs.get(admission.taskId) ?? 0)) this.hold(admission, seq)
+  }
+
+  /** True when the task waits here, holds a slot, or is just being admitted. */
+  knows(taskId: string): boolean {
+    return this.waiting.has(taskId) || this.slots.get(taskId) !== null || this.admitting.has(taskId)
+  }
+
+  /** Puts back what was taken out of the index and could not be admitted, unless the log has meanwhile said otherwise. */
+  giveBack(taken: readonly Waiting[]): void {
+    this.waiting.giveBack(
+      taken.filter(({ epoch, taskId }) => this.slots.waitsFor(taskId, epoch) && this.slots.get(taskId) === null),
+    )
+  }
+
+  /** Reads a waiting task's row afresh. False when the log has moved on since the row was read. */
+  repair(row: TaskRow, readAtSeq: Seq): boolean {
+    const known = this.seqs.get(row.state.id)
+    if (known === undefined ? this.headSeq !== readAtSeq : known !== row.seq) return false
+    this.forget(row.state.id)
+    this.applyRow(row)
+    return true
+  }
+
+  private hold(admission: Admission, seq: Seq): void {
     this.slots.applyAdmission(admission, seq)
     if (this.slots.get(admission.taskId) !== null) this.waiting.remove(admission.taskId)
   }

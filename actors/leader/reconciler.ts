@@ -17,7 +17,6 @@ import { type Signals, workerSubject } from "../../core/ports/signals.ts"
 import { holdsSlot, type TaskRow } from "../../core/readmodel/row.ts"
 import type { Turns } from "../turns.ts"
 import type { Dispatcher } from "./dispatcher.ts"
-import type { Timers } from "./timers.ts"
 
 const PAGE_ROWS = 500
 
@@ -29,7 +28,6 @@ export interface ReconcilerDeps {
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
   readonly dispatcher: Dispatcher
-  readonly timers: Timers
   /** True when that worker lives and has the task in its hands; null when nothing is known of the worker. */
   readonly workerHolds: (worker: string, taskId: string) => boolean | null
   readonly onRepair: (taskId: string, what: string) => void
@@ -43,7 +41,7 @@ export interface Reconciler {
 }
 
 export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
-  const { clock, config, dispatcher, readModel, signals, timers, turns } = deps
+  const { clock, config, dispatcher, readModel, signals, turns } = deps
   let suspects = new Set<string>()
   let pendingAfterId = ""
   let drift = 0
@@ -107,18 +105,14 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
   const checkPending = Effect.gen(function* () {
     const rows = yield* readModel.scan("pending", pendingAfterId, PAGE_ROWS)
     pendingAfterId = rows.length < PAGE_ROWS ? "" : (rows.at(-1)?.state.id ?? "")
-    for (const row of rows) {
-      const { fold } = dispatcher
-      const isKnown =
-        fold.waiting.has(row.state.id) ||
-        fold.slots.get(row.state.id) !== null ||
-        row.state.wakeAtMs !== null ||
-        timers.has(row.state.id)
-      if (isKnown || row.seq > fold.headSeq) continue
-      const now = yield* readModel.get(row.state.id)
-      if (now === null || now.seq !== row.seq) continue
-      fold.applyRow(now)
-      repaired(row.state.id, "it stood nowhere")
+    const { fold } = dispatcher
+    for (const { seq, state } of rows) {
+      // A delay has its time in the read model; where the timers cannot lose it.
+      if (fold.knows(state.id) || state.wakeAtMs !== null || seq > fold.headSeq) continue
+      const readAtSeq = fold.headSeq
+      const now = yield* readModel.get(state.id)
+      if (now?.seq === seq && !fold.knows(state.id) && fold.repair(now, readAtSeq))
+        repaired(state.id, "it stood nowhere")
     }
   })
 

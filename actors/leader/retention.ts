@@ -2,7 +2,8 @@
  * What is kept, and for how long: output and artifacts go first, then a tombstone takes the task's place, then nothing is
  * left. Every step may be interrupted and comes again.
  *
- *   RT1. Only tasks at rest are touched, and dead letters like all others.
+ *   RT1. Only tasks at rest are touched, and dead letters like all others: the tombstone takes the place of exactly the record
+ *        that was seen, before anything else goes. What a crash then leaves of its blobs goes with the tombstone.
  *   RT2. A tombstone stays until a repeat need not be recognised any more (`idempotencyMs`).
  */
 import { Effect } from "effect"
@@ -31,8 +32,6 @@ export interface RetentionDeps {
 /** Output, artifacts and records of one task at rest go; a tombstone stays. */
 export const purge = (deps: RetentionDeps, state: TaskState, seq: Seq): Effect.Effect<Seq, BerthError> =>
   Effect.gen(function* () {
-    yield* deps.blobs.removePrefix(`${state.id}/`)
-    yield* deps.failpoints.hit("retention.afterPurge")
     const tombstone: TombstoneRecord = {
       kind: "tombstone",
       id: state.id,
@@ -44,6 +43,8 @@ export const purge = (deps: RetentionDeps, state: TaskState, seq: Seq): Effect.E
     }
     const entombedSeq = yield* deps.log.entomb(state.id, seq, tombstone)
     yield* deps.failpoints.hit("retention.afterEntomb")
+    yield* deps.blobs.removePrefix(`${state.id}/`)
+    yield* deps.failpoints.hit("retention.afterPurge")
     return entombedSeq
   })
 
@@ -51,20 +52,30 @@ export const makeRetention = (deps: RetentionDeps) => {
   const { blobs, clock, config, log, readModel } = deps
 
   /** The program, under epoch 0, stays: the task may still be retried by hand. */
-  const purgeOutput = ({ state }: TaskRow): Effect.Effect<void, BerthError> =>
+  const purgeOutput = ({ seq, state }: TaskRow): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
+      if ((yield* log.last(state.id))?.seq !== seq) return
       for (let epoch = 1; epoch <= state.epoch; epoch += 1) yield* blobs.removePrefix(`${state.id}/${epoch}/`)
       yield* log.purgeOutput(state.id)
     })
 
+  /** Somebody retried it meanwhile: it is not at rest any more. */
+  const purgeOld = (row: TaskRow): Effect.Effect<void, BerthError> =>
+    purge(deps, row.state, row.seq).pipe(
+      Effect.asVoid,
+      Effect.catch((error) => (error.code === "VERSION_CONFLICT" ? Effect.void : Effect.fail(error))),
+    )
+  const forget = (taskId: string): Effect.Effect<void, BerthError> =>
+    Effect.andThen(blobs.removePrefix(`${taskId}/`), log.forget(taskId))
+
   const pass = Effect.gen(function* () {
     const nowMs = clock.nowMs()
     const old = yield* readModel.endedBefore(nowMs - config.taskKeepMs, PAGE_ROWS, "all")
-    yield* Effect.forEach(old, (row) => purge(deps, row.state, row.seq), { discard: true })
+    yield* Effect.forEach(old, purgeOld, { discard: true })
     const printed = yield* readModel.endedBefore(nowMs - config.outputKeepMs, PAGE_ROWS, "withOutput")
     yield* Effect.forEach(printed, purgeOutput, { discard: true })
     const forgotten = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
-    yield* Effect.forEach(forgotten, log.forget, { discard: true })
+    yield* Effect.forEach(forgotten, forget, { discard: true })
   })
 
   return {

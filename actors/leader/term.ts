@@ -11,7 +11,7 @@ import { makeTimers, type Timers, type TimersDeps } from "./timers.ts"
 
 export type TermDeps = Omit<DispatcherDeps, "onEntries"> &
   TimersDeps &
-  Omit<ReconcilerDeps, "dispatcher" | "timers"> &
+  Omit<ReconcilerDeps, "dispatcher"> &
   RetentionDeps
 
 export interface Term {
@@ -25,7 +25,7 @@ export interface Term {
 export function makeTerm(deps: TermDeps): Term {
   const timers = makeTimers(deps)
   const dispatcher = makeDispatcher({ ...deps, onEntries: timers.onEntries })
-  const reconciler = makeReconciler({ ...deps, dispatcher, timers })
+  const reconciler = makeReconciler({ ...deps, dispatcher })
   const retention = makeRetention(deps)
   const run = Effect.raceAllFirst([dispatcher.run, timers.run, reconciler.run, retention.run])
   return { dispatcher, timers, reconciler, run }

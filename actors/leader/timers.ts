@@ -4,7 +4,7 @@
  *
  *   TI1. A delay ends at most once: the `wake` names the time it is for, and the machine takes each once.
  *   TI2. A crash loses no timer: the times are columns of the read model.
- *   TI3. Memory is bounded: only what is due within `HORIZON_MS` is held here, at most `TIMERS_MAX` of it.
+ *   TI3. Memory is bounded: only what is due within `HELD_MS_MAX` is held here, at most `TIMERS_MAX` of it.
  */
 import { Effect, Latch } from "effect"
 import type { BerthError } from "../../core/errors.ts"
@@ -16,6 +16,9 @@ import type { TaskState } from "../../core/task/state.ts"
 import { TimerHeap } from "../../core/timerHeap.ts"
 import type { Turns } from "../turns.ts"
 
+/** Delays up to this are measured from their record on, which covers every usual retry. */
+const HELD_MS_MAX = 10 * 60_000
+/** What is due so soon is taken from the read model, if it is not here already. */
 const HORIZON_MS = 20_000
 const REFILL_MS = 5_000
 /** While a page of due rows is full there is more behind it. */
@@ -47,8 +50,9 @@ export const makeTimers = ({ clock, readModel, turns }: TimersDeps): Timers => {
     const due = dueAtMs(state)
     if (due === null) return heap.remove(state.id)
     const remainingMs = due - sinceMs
-    if (remainingMs <= HORIZON_MS && (heap.has(state.id) || heap.size < TIMERS_MAX))
+    if (remainingMs <= HELD_MS_MAX && (heap.has(state.id) || heap.size < TIMERS_MAX))
       heap.put(state.id, clock.monoMs() + Math.max(0, remainingMs))
+    else heap.remove(state.id)
   }
 
   const onEntries = (entries: readonly LogEntry[]): void => {

@@ -10,7 +10,8 @@
  *   AT2. The end is recorded after the output that it counts is durable.
  *   AT3. Nothing is removed before the end is recorded; everything is removed after it.
  *   AT4. When another epoch has taken over, this attempt writes nothing more and removes only what is its own.
- *   AT5. A stop that comes before the program is fed ends the attempt without running it.
+ *   AT5. A stop that comes before the program is fed ends the attempt without running it, and waits for no backend.
+ *   AT6. A wish to detach is heeded in every step before `ending`; what has begun to end ends here.
  */
 import { assign, fromPromise, setup } from "xstate"
 import type { BerthError } from "../../core/errors.ts"
@@ -35,10 +36,11 @@ interface AttemptContext extends AttemptInput {
   readonly place: Placement | null
   readonly exit: Exit | null
   readonly collected: Collected
+  readonly detachAsked: boolean
   readonly error: BerthError | null
 }
 
-const NOTHING_COLLECTED: Collected = { artifacts: [], missing: null }
+const NOTHING_YET = { collected: { artifacts: [], missing: null }, detachAsked: false, error: null } as const
 type Steps = { readonly context: AttemptContext }
 
 const stopped = (context: AttemptContext): Exit => ({
@@ -80,6 +82,7 @@ export const attemptMachine = setup({
   guards: {
     isAdopted: ({ context }) => context.adopted !== null,
     isStopped: ({ context }) => context.stop !== null,
+    detachAsked: ({ context }) => context.detachAsked,
     collects: ({ context }) => context.steps.collects,
   },
   actions: {
@@ -92,11 +95,17 @@ export const attemptMachine = setup({
 }).createMachine({
   id: "attempt",
   initial: "choosing",
-  context: ({ input }) => ({ ...input, place: input.adopted, exit: null, collected: NOTHING_COLLECTED, error: null }),
+  context: ({ input }) => ({ ...input, place: input.adopted, exit: null, ...NOTHING_YET }),
   states: {
-    choosing: { always: [{ guard: "isAdopted", target: "executing" }, { target: "creating" }] },
+    choosing: {
+      always: [
+        { guard: "isAdopted", target: "executing" },
+        { guard: "isStopped", target: "ending", actions: "endStopped" },
+        { target: "creating" },
+      ],
+    },
     creating: {
-      on: { stop: { actions: "rememberStop" }, detach: "detaching" },
+      on: { stop: { target: "ending", actions: ["rememberStop", "endStopped"] }, detach: "detaching" },
       invoke: {
         src: "create",
         input: ({ context }) => ({ context }),
@@ -105,7 +114,8 @@ export const attemptMachine = setup({
       },
     },
     placing: {
-      on: { stop: { actions: "rememberStop" } },
+      // The record is on its way: what it says is waited for, so that the place is known to whoever comes next.
+      on: { stop: { actions: "rememberStop" }, detach: { actions: assign({ detachAsked: true }) } },
       invoke: {
         src: "record",
         input: ({ context }) => ({ context }),
@@ -115,6 +125,7 @@ export const attemptMachine = setup({
             target: "ending",
             actions: "endStopped",
           },
+          { guard: "detachAsked", target: "detaching" },
           { target: "executing" },
         ],
         onError: { target: "failing", actions: assign({ error: ({ event }) => event.error as BerthError }) },

@@ -6,8 +6,8 @@ import { persist } from "../persist.ts"
 import type { Deps } from "./held.ts"
 
 /** After a crash of ours: the log decides what becomes of the task; its place is removed by the sweep. */
-export const handBack = (deps: Deps, worker: string, taskId: string): Effect.Effect<void> =>
-  deps.turns.load(taskId).pipe(
+export const handBack = (deps: Deps, worker: string, taskId: string): Effect.Effect<void> => {
+  const once = deps.turns.load(taskId).pipe(
     Effect.flatMap(({ state }) => {
       if (state.holder?.worker !== worker) return Effect.void
       const message = "the attempt's actor crashed"
@@ -19,10 +19,11 @@ export const handBack = (deps: Deps, worker: string, taskId: string): Effect.Eff
         message,
         overlapPossible: true,
       } as const
-      return deps.turns.turn(taskId, { ...loss, ...chance })
+      return Effect.asVoid(deps.turns.turn(taskId, { ...loss, ...chance }))
     }),
-    Effect.ignore,
   )
+  return persist(once, deps.clock, deps.random).pipe(Effect.ignore)
+}
 
 /** The program itself cannot be had, now or ever: the attempt ends. */
 export const refuse = (deps: Deps, state: TaskState, error: BerthError): Effect.Effect<void, BerthError> => {

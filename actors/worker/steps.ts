@@ -6,6 +6,7 @@ import { asBerthError, type BerthError } from "../../core/errors.ts"
 import { LIMITS } from "../../core/limits.ts"
 import type { Exit, Job, Placement, StopMode } from "../../core/ports/executor.ts"
 import type { Artifact, AttemptResult } from "../../core/task/result.ts"
+import type { LossCause } from "../../core/task/facts.ts"
 import type { TaskMessage } from "../../core/task/messages.ts"
 import type { Deps, Held } from "./held.ts"
 import { persist } from "../persist.ts"
@@ -41,6 +42,16 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
   const hit = deps.failpoints.hit
   let overtaken = false
   const turn = (message: TaskMessage) => persist(deps.turns.turn(job.taskId, message), deps.clock, deps.random)
+
+  const lossOf = (cause: LossCause, message: string): TaskMessage => ({
+    type: "lose",
+    epoch: held.epoch,
+    cause,
+    message,
+    overlapPossible: false,
+    nowMs: deps.clock.nowMs(),
+    jitter01: deps.random.next01(),
+  })
 
   const record = Effect.fn("attempt.record")(function* (place: Placement) {
     held.place = place
@@ -96,16 +107,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
       return yield* end({ ...REFUSED, message: error.message }, { artifacts: [], missing: null })
     }
     yield* persist(output.finish, deps.clock, deps.random)
-    const message: TaskMessage = {
-      type: "lose",
-      epoch: held.epoch,
-      cause: "infrastructure",
-      message: error.message,
-      overlapPossible: false,
-      nowMs: deps.clock.nowMs(),
-      jitter01: deps.random.next01(),
-    }
-    yield* turn(message)
+    yield* turn(lossOf("infrastructure", error.message))
     deps.metrics.lost("infrastructure")
   })
 
@@ -114,6 +116,14 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     yield* hit("remove.beforeContainer")
     if (overtaken && (yield* isAdoptedByAnother(deps, held, place))) return
     yield* executor.remove(job, place)
+  })
+
+  /** A successor goes on with a place that it can find; what has none starts again at once, and no death is counted. */
+  const detach = Effect.fn("attempt.detach")(function* (place: Placement) {
+    yield* persist(output.flush, deps.clock, deps.random)
+    if (place.containerId !== null) return yield* executor.detach(job, place)
+    yield* executor.remove(job, place).pipe(Effect.ignore)
+    yield* turn(lossOf("detached", "its worker was stopped"))
   })
 
   const ignoreOvertaken = (effect: Effect.Effect<void, BerthError>): Effect.Effect<void, BerthError> =>
@@ -135,11 +145,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     fail: (error, signal) => promise(ignoreOvertaken(fail(asBerthError(error))), signal),
     remove: (place, signal) =>
       promise(persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore), signal),
-    detach: (place, signal) =>
-      promise(
-        persist(output.finish, deps.clock, deps.random).pipe(Effect.andThen(executor.detach(job, place ?? NO_PLACE))),
-        signal,
-      ),
+    detach: (place, signal) => promise(ignoreOvertaken(detach(place ?? NO_PLACE)), signal),
   }
 }
 

@@ -48,7 +48,7 @@ const supervisorMachine = setup({
     crashed: enqueueActions(({ context, enqueue, event }) => {
       const { actorId, error } = event as { actorId: string; error: unknown }
       const { clock, intensity } = context.options
-      const failure = { monoMs: clock.monoMs(), disposition: "retryable" } as const
+      const failure = { monoMs: clock.monoMs(), disposition: "retryable", isOutage: false } as const
       const [directive, crashesMonoMs] = supervise(intensity, context.crashesMonoMs, failure)
       enqueue.stopChild(actorId)
       enqueue.assign({ crashesMonoMs })

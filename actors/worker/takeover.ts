@@ -111,10 +111,9 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
       if (holder.containerId !== null) return yield* adopt(state, holder, holder.containerId)
       if (state.spec.kind === "handler")
         return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
-      yield* executor.remove(
-        { taskId: state.id, epoch: holder.runEpoch },
-        { containerId: null, imageDigest: null, policy: null },
-      )
+      // A backend that does not answer keeps nobody from starting: what it leaves is swept later.
+      const unfed = { taskId: state.id, epoch: holder.runEpoch }
+      yield* executor.remove(unfed, { containerId: null, imageDigest: null, policy: null }).pipe(Effect.ignore)
       yield* lose(state, "infrastructure", `worker ${holder.worker} died before the program was fed`)
     })
 

@@ -15,6 +15,7 @@ import { workerSubject } from "../../core/ports/signals.ts"
 import type { Command } from "../../core/task/decide.ts"
 import { isStartable, type TaskState } from "../../core/task/state.ts"
 import { RESTART_INTENSITY } from "../../core/policy/supervise.ts"
+import { persist } from "../persist.ts"
 import type { Held } from "./held.ts"
 import { handBack, refuse } from "./giveBack.ts"
 import { type Entry, Hands } from "./hands.ts"
@@ -23,6 +24,8 @@ import { makeSpawn } from "./spawn.ts"
 import { startSupervisor } from "./supervisor.ts"
 
 const PULL_WAIT_MS = 1_000
+/** How long a stopping worker waits for its attempts to let go; a store that is away must not keep it for ever. */
+const DETACH_MS_MAX = 10_000
 const REFUSED_PAUSE_MS = 500
 const ZERO = { stdout: 0, stderr: 0 } as const
 
@@ -54,23 +57,37 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
     const hands = new Hands(options.slots)
     let draining = false
     let closing = false
+    const scope = yield* Effect.scope
 
+    const letGo = (taskId: string): void => {
+      hands.get(taskId)?.held?.output.close()
+      hands.release(taskId)
+    }
     const supervisor = startSupervisor({
       clock,
       intensity: RESTART_INTENSITY,
-      onDone: (taskId) => hands.release(taskId),
+      onDone: letGo,
       onCrash: (taskId, error) => {
         options.onCrash(taskId, error)
+        const handedBack = handBack(deps, options.name, taskId)
         Effect.runFork(
-          Effect.ensuring(
-            handBack(deps, options.name, taskId),
-            Effect.sync(() => hands.release(taskId)),
+          Effect.forkIn(
+            Effect.ensuring(
+              handedBack,
+              Effect.sync(() => letGo(taskId)),
+            ),
+            scope,
           ),
         )
       },
       onEscalate: options.onEscalate,
     })
-    yield* Effect.addFinalizer(() => Effect.sync(supervisor.stop))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        supervisor.stop()
+        for (const [, { held }] of hands.all()) held?.output.close()
+      }),
+    )
 
     const stop = (taskId: string, mode: StopMode): boolean => {
       const entry = hands.get(taskId)
@@ -82,15 +99,41 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
 
     const spawn = makeSpawn(options, supervisor)
 
+    /** `started` is durable and names this worker, and nothing of it is in our hands yet. */
+    const isOurs = ({ holder }: TaskState, epoch: number): boolean =>
+      holder !== null && holder.worker === options.name && holder.epoch === epoch && holder.containerId === null
+
+    /** The store failed while `started` was being written: only the log knows whether we hold the task now. */
+    const afterDoubt = (taskId: string, epoch: number, error: BerthError) =>
+      persist(turns.load(taskId), clock, deps.random).pipe(
+        Effect.flatMap((loaded) => (isOurs(loaded.state, epoch) ? Effect.succeed(loaded) : Effect.fail(error))),
+      )
+
+    const begin = Effect.fn("worker.begin")(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
+      yield* ack.pipe(Effect.ignore)
+      yield* failpoints.hit("start.afterAck")
+      yield* spawn(state, entry, null, ZERO).pipe(
+        Effect.catch((error) =>
+          Effect.ensuring(
+            refuse(deps, state, error),
+            Effect.sync(() => hands.release(state.id)),
+          ),
+        ),
+      )
+      if (closing) supervisor.send(state.id, { type: "detach" })
+    })
+
     const start = Effect.fn("worker.start")(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
       const { taskId } = wakeUp
       const { state } = yield* turns.load(taskId)
+      if (isOurs(state, wakeUp.epoch)) return yield* begin(state, ack, entry)
       const executor = executors.forKind(state.spec.kind)
       if (!isStartable(state, wakeUp.epoch, clock.nowMs()) || executor === null)
         return yield* Effect.fail(berthError("WRONG_STATE", "nothing to start"))
       if (!executor.accepting())
         return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
       const engineId = yield* executor.engineId
+      if (draining || closing) return yield* Effect.fail(berthError("SHUTTING_DOWN", "this worker starts nothing more"))
       yield* failpoints.hit("start.beforeAppend")
       const { admission, epoch } = wakeUp
       const message = {
@@ -102,19 +145,12 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
         overdueMs: options.overdueMs,
         nowMs: clock.nowMs(),
       } as const
-      const turned = yield* turns.turn(taskId, message)
+      const turned = yield* turns
+        .turn(taskId, message)
+        .pipe(Effect.catch((error) => (error.retryable ? afterDoubt(taskId, epoch, error) : Effect.fail(error))))
       yield* failpoints.hit("start.afterAppend")
       deps.metrics.started(turned.state, clock.nowMs())
-      yield* ack.pipe(Effect.ignore)
-      yield* failpoints.hit("start.afterAck")
-      yield* spawn(turned.state, entry, null, ZERO).pipe(
-        Effect.catch((error) =>
-          Effect.ensuring(
-            refuse(deps, turned.state, error),
-            Effect.sync(() => hands.release(taskId)),
-          ),
-        ),
-      )
+      yield* begin(turned.state, ack, entry)
     })
 
     /** Takes the slot at once, before anything is awaited, so that the next pull counts it (WO2). */
@@ -139,14 +175,13 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       yield* hands.room
       if (draining || closing || !backendsAccept()) return yield* clock.sleep(REFUSED_PAUSE_MS / 5)
       const deliveries = yield* queue.pull(options.pool, hands.freeCount, PULL_WAIT_MS)
-      yield* Effect.forEach(deliveries, (delivery) => Effect.forkDetach(accept(delivery)), { discard: true })
+      yield* Effect.forEach(deliveries, (delivery) => Effect.forkIn(accept(delivery), scope), { discard: true })
     }).pipe(Effect.catch(() => clock.sleep(REFUSED_PAUSE_MS)))
 
     yield* options.signals.subscribe(workerSubject(options.name), (payload) => {
       const command = payload as Command
       if (command.type === "signalStop") stop(command.taskId, command.mode)
     })
-    const scope = yield* Effect.scope
 
     return {
       name: options.name,
@@ -165,7 +200,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       detach: Effect.suspend(() => {
         closing = true
         for (const [taskId, entry] of hands.all()) if (entry.held !== null) supervisor.send(taskId, { type: "detach" })
-        return hands.idle
+        return Effect.raceFirst(hands.idle, clock.sleep(DETACH_MS_MAX))
       }),
     }
   })

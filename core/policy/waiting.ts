@@ -2,9 +2,10 @@
  * All tasks that wait for a slot, and whose turn it is. Pure data: no time, no I/O; the dispatcher keeps it and asks it.
  *
  *   WI1. Lanes in order, urgent first; but a lane that waits is served after at most `starvationMax` admissions of higher lanes.
- *   WI2. Within a lane owners take turns; within an owner the first comes first.
+ *   WI2. Within a lane owners take turns, whatever the routes; within an owner the first comes first.
  *   WI3. An owner at its limit is passed over and blocks nobody.
  *   WI4. A task is in the index at most once.
+ *   WI5. What was taken and could not be admitted is given back to the places where it stood.
  */
 import { LANES, type Lane, laneRank } from "../words.ts"
 
@@ -19,39 +20,71 @@ export interface Waiting {
   readonly epoch: number
 }
 
-/** One lane of one route: owners in the order of their turns, each with its tasks in the order of their coming. */
+interface Line {
+  /** When this owner's turn comes, among all owners of its lane, whatever their routes: the smallest goes first. */
+  turn: number
+  readonly tasks: Map<string, { readonly task: Waiting; readonly ticket: number }>
+}
+
+/** One lane of one route: owners, each with its tasks in the order of their coming. Sorted by turn, which only grows. */
 class LaneQueue {
-  readonly owners = new Map<string, Map<string, Waiting>>()
+  readonly owners = new Map<string, Line>()
   size = 0
   /** Admissions of higher lanes since this lane was served last while it waited. */
   passedOver = 0
 
-  add(task: Waiting): void {
-    const tasks = this.owners.get(task.owner) ?? new Map<string, Waiting>()
-    tasks.set(task.taskId, task)
-    this.owners.set(task.owner, tasks)
+  add(task: Waiting, ticket: number): void {
+    const line = this.owners.get(task.owner) ?? { turn: ticket, tasks: new Map() }
+    line.tasks.set(task.taskId, { task, ticket })
+    this.owners.set(task.owner, line)
+    this.size += 1
+  }
+
+  /** Back to the very front, as if it had never been taken. */
+  addFirst(task: Waiting, ticket: number): void {
+    const old = this.owners.get(task.owner)?.tasks ?? []
+    const line: Line = { turn: ticket, tasks: new Map([[task.taskId, { task, ticket }], ...old]) }
+    this.owners.delete(task.owner)
+    const others = [...this.owners]
+    this.owners.clear()
+    for (const [owner, own] of [[task.owner, line] as const, ...others]) this.owners.set(owner, own)
     this.size += 1
   }
 
   remove(task: Waiting): void {
-    const tasks = this.owners.get(task.owner)
+    const tasks = this.owners.get(task.owner)?.tasks
     if (!tasks?.delete(task.taskId)) return
     this.size -= 1
     if (tasks.size === 0) this.owners.delete(task.owner)
+    if (this.size === 0) this.passedOver = 0
   }
 
-  /** The first task of the first owner that may; that owner's next turn comes after all others'. */
-  take(mayHold: (owner: string) => boolean): Waiting | null {
-    for (const [owner, tasks] of this.owners) {
+  /** The first task of the first owner that may, with its place among other routes. */
+  first(mayHold: (owner: string) => boolean): Candidate | null {
+    for (const [owner, { tasks, turn }] of this.owners) {
       const first = mayHold(owner) ? tasks.values().next() : undefined
-      if (first === undefined || first.done) continue
-      this.remove(first.value)
-      if (this.owners.delete(owner)) this.owners.set(owner, tasks)
-      return first.value
+      if (first !== undefined && !first.done) return { task: first.value.task, ticket: first.value.ticket, turn }
     }
     return null
   }
+
+  /** After its turn an owner stands behind all others. */
+  toBack(owner: string, turn: number): void {
+    const line = this.owners.get(owner)
+    if (line === undefined) return
+    this.owners.delete(owner)
+    line.turn = turn
+    this.owners.set(owner, line)
+  }
 }
+
+interface Candidate {
+  readonly task: Waiting
+  readonly ticket: number
+  readonly turn: number
+}
+
+const comesFirst = (a: Candidate, b: Candidate): boolean => a.turn < b.turn || (a.turn === b.turn && a.ticket < b.ticket)
 
 const emptyLanes = (): Record<Lane, LaneQueue> => ({
   urgent: new LaneQueue(),
@@ -64,6 +97,9 @@ export class WaitingIndex {
   private readonly starvationMax: number
   private readonly byTask = new Map<string, Waiting>()
   private readonly routes = new Map<string, Record<Lane, LaneQueue>>()
+  /** The last number given at the back of the lines, and at their front. */
+  private back = 0
+  private front = 0
 
   constructor(starvationMax: number) {
     this.starvationMax = starvationMax
@@ -75,9 +111,18 @@ export class WaitingIndex {
     if (old !== undefined && old.lane === task.lane && old.epoch === task.epoch && old.route === task.route) return
     this.remove(task.taskId)
     this.byTask.set(task.taskId, task)
-    const lanes = this.routes.get(task.route) ?? emptyLanes()
-    this.routes.set(task.route, lanes)
-    lanes[task.lane].add(task)
+    this.back += 1
+    this.lanesOf(task.route)[task.lane].add(task, this.back)
+  }
+
+  /** Gives back what `take` gave, in that order, to the places where it stood; what came again meanwhile stays there. */
+  giveBack(taken: readonly Waiting[]): void {
+    for (const task of taken.toReversed()) {
+      if (this.byTask.has(task.taskId)) continue
+      this.byTask.set(task.taskId, task)
+      this.front -= 1
+      this.lanesOf(task.route)[task.lane].addFirst(task, this.front)
+    }
   }
 
   remove(taskId: string): void {
@@ -105,20 +150,27 @@ export class WaitingIndex {
     const starves = (lane: Lane): boolean =>
       open.some((lanes) => lanes[lane].size > 0 && lanes[lane].passedOver >= this.starvationMax)
     for (const lane of [...LANES.filter(starves).reverse(), ...LANES]) {
-      for (const lanes of open) {
-        const task = lanes[lane].take(mayHold)
-        if (task === null) continue
-        this.byTask.delete(task.taskId)
-        this.served(open, lane)
-        return task
-      }
+      const candidates = open.map((lanes) => lanes[lane].first(mayHold)).filter((candidate) => candidate !== null)
+      if (candidates.length === 0) continue
+      const { task } = candidates.reduce((best, next) => (comesFirst(next, best) ? next : best))
+      this.remove(task.taskId)
+      this.served(open, lane, task.owner)
+      return task
     }
     return null
   }
 
-  private served(open: readonly Record<Lane, LaneQueue>[], lane: Lane): void {
+  private lanesOf(route: string): Record<Lane, LaneQueue> {
+    const lanes = this.routes.get(route) ?? emptyLanes()
+    this.routes.set(route, lanes)
+    return lanes
+  }
+
+  private served(open: readonly Record<Lane, LaneQueue>[], lane: Lane, owner: string): void {
+    this.back += 1
     for (const lanes of open) {
       lanes[lane].passedOver = 0
+      lanes[lane].toBack(owner, this.back)
       for (const lower of LANES.slice(laneRank(lane) + 1)) if (lanes[lower].size > 0) lanes[lower].passedOver += 1
     }
   }

@@ -2,18 +2,18 @@
  * The read model's fold: one row per task, made from its last record and its last admission alone. Every adapter stores
  * these rows; what a row means is decided here.
  */
-import { isDeadLetter, type Lane, type Status } from "../words.ts"
+import { isAtRest, isDeadLetter, type Lane, type Status } from "../words.ts"
 import type { LogEntry, Seq } from "../record.ts"
 import { nextEpoch, type TaskState } from "../task/state.ts"
 
 /** Raised whenever rows change shape or meaning: a model of another version is thrown away and folded again. */
-export const READ_MODEL_VERSION = 1
+export const READ_MODEL_VERSION = 2
 
 export interface TaskRow {
   readonly state: TaskState
   /** Sequence of the task's last state record: its version. */
   readonly seq: Seq
-  /** Newest admission of this task, or null. It holds a slot while `holdsSlot`. */
+  /** Newest admission that held when it was made, or null; a task at rest has none. It holds a slot while `holdsSlot`. */
   readonly admitted: { readonly epoch: number; readonly seq: Seq } | null
   /** Output was purged by retention. */
   readonly outputPurged: boolean
@@ -64,8 +64,14 @@ export const isDead = (state: TaskState): boolean => isDeadLetter(state.status)
 export function foldRow(row: TaskRow | null, entry: LogEntry): TaskRow | null {
   const { record, seq } = entry
   switch (record.kind) {
-    case "task":
-      return { state: record.state, seq, admitted: row?.admitted ?? null, outputPurged: row?.outputPurged ?? false }
+    case "task": {
+      const { state } = record
+      const rests = isAtRest(state.status)
+      // A task that ended before it started and is retried waits for the same epoch again: its old admission must not count.
+      const admitted = rests ? null : (row?.admitted ?? null)
+      // Who runs again will print again, and that output has its own time.
+      return { state, seq, admitted, outputPurged: rests && (row?.outputPurged ?? false) }
+    }
     case "tombstone":
       return null
     case "output":
@@ -73,5 +79,7 @@ export function foldRow(row: TaskRow | null, entry: LogEntry): TaskRow | null {
       return row
   }
 }
-/** What one admission does to its task's row. */
-export const foldAdmission = (row: TaskRow, epoch: number, seq: Seq): TaskRow => ({ ...row, admitted: { epoch, seq } })
+
+/** What one admission does to its task's row; one that came too late for its task does nothing. */
+export const foldAdmission = (row: TaskRow, epoch: number, seq: Seq): TaskRow =>
+  row.state.status === "pending" && epoch === nextEpoch(row.state) ? { ...row, admitted: { epoch, seq } } : row

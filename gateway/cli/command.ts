@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import type { BerthClient } from "../client/publicTypes.ts"
 import { EXIT } from "./exitCode.ts"
-import type { CliHost } from "./host.ts"
+import { type CliHost, OutputGone } from "./host.ts"
 import { Printer, type PrintFlags } from "./printer.ts"
 import { openSession, type ServerFlags } from "./session.ts"
 
@@ -18,7 +18,9 @@ export interface CommandContext {
 export type Declare = (program: Command, context: CommandContext) => void
 
 export const withPrintFlags = (command: Command): Command =>
-  command.option("--json", "answer in JSON, for programs").option("--verbose", "notes on standard error even where it is no terminal")
+  command
+    .option("--json", "answer in JSON, for programs")
+    .option("--verbose", "notes on standard error even where it is no terminal")
 
 export const withServerFlags = (command: Command): Command =>
   withPrintFlags(command)
@@ -36,6 +38,8 @@ export async function attempt(
   try {
     context.finish(await body(printer))
   } catch (cause) {
+    // As a program that SIGPIPE ends.
+    if (cause instanceof OutputGone) return context.finish(EXIT.outputGone)
     await printer.error(cause)
     context.finish(EXIT.ownFailure)
   }

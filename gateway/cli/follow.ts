@@ -85,7 +85,9 @@ async function print(event: TaskEvent, host: CliHost, printer: Printer, line: St
     if (output.isTty) line.printed(event.bytes)
   } else if (event.type === "gap" && printer.hasNotes) {
     await line.giveWay()
-    await printer.note(`[${event.bytes === null ? "some bytes" : showBytes(event.bytes)} of ${event.stream} were not kept]`)
+    await printer.note(
+      `[${event.bytes === null ? "some bytes" : showBytes(event.bytes)} of ${event.stream} were not kept]`,
+    )
   }
 }
 

@@ -2,7 +2,12 @@
 import type { BerthClient, Lane, TokenSource } from "../client/publicTypes.ts"
 import type { ConnectOptions } from "../client/options.ts"
 
-/** Somewhere to write. `write` resolves when there is room for more; it rejects when nobody reads any longer. */
+/** Nobody reads our output any longer, as after `berth ls | head`. Not an error to speak of, and nobody to speak to. */
+export class OutputGone extends Error {
+  override readonly name = "OutputGone"
+}
+
+/** Somewhere to write. `write` resolves when there is room for more; it rejects with OutputGone. */
 export interface CliOutput {
   readonly isTty: boolean
   readonly write: (chunk: string | Uint8Array) => Promise<void>
@@ -82,12 +87,20 @@ export interface CliHost extends CliTerminal {
   readonly nowMs: () => number
   readonly connect: (url: string, options: ConnectOptions) => Promise<BerthClient>
   /** The live server of a data directory, or null. */
-  readonly locate: (dataDir: string | undefined) => Promise<{ readonly url: string; readonly token: TokenSource } | null>
+  readonly locate: (
+    dataDir: string | undefined,
+  ) => Promise<{ readonly url: string; readonly token: TokenSource } | null>
   readonly openEmbedded: (options: EmbeddedOptions) => Promise<EmbeddedServer>
   readonly serve: (options: ServeOptions) => Promise<RunningServer>
   readonly mintToken: (options: MintOptions) => Promise<string>
   readonly doctor: (options: { readonly dataDir: string | undefined }) => Promise<readonly DoctorLine[]>
   /** Resolves with the bytes that were written. */
-  readonly backup: (options: { readonly dataDir: string | undefined; readonly to: string }) => Promise<{ readonly bytes: number }>
-  readonly restore: (options: { readonly from: string; readonly dataDir: string | undefined }) => Promise<{ readonly dataDir: string }>
+  readonly backup: (options: {
+    readonly dataDir: string | undefined
+    readonly to: string
+  }) => Promise<{ readonly bytes: number }>
+  readonly restore: (options: {
+    readonly from: string
+    readonly dataDir: string | undefined
+  }) => Promise<{ readonly dataDir: string }>
 }

@@ -41,7 +41,9 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
   let code: number = EXIT.ok
   const written: Promise<void>[] = []
   const program = new Command("berth")
-    .description("Runs programs that somebody else wrote: durable, in hardened containers, with live output and kept results.")
+    .description(
+      "Runs programs that somebody else wrote: durable, in hardened containers, with live output and kept results.",
+    )
     .version(host.version)
     .addHelpText("after", EXIT_CODES)
     .exitOverride()
@@ -62,7 +64,12 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
   return code
 }
 
-async function misused(cause: CommanderError, argv: readonly string[], program: Command, host: CliHost): Promise<number> {
+async function misused(
+  cause: CommanderError,
+  argv: readonly string[],
+  program: Command,
+  host: CliHost,
+): Promise<number> {
   // Help and version end this way too.
   if (cause.exitCode === 0) return EXIT.ok
   const printer = new Printer(host, { json: argv.includes("--json") })

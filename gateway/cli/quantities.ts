@@ -6,14 +6,18 @@ const SIZE_BYTES: Readonly<Record<string, number>> = { "": 1, b: 1, k: 1024, m: 
 
 /** A usage error; `option` as it is written on the command line. */
 export const usageError = (option: string, message: string): BerthError =>
-  berthError("INVALID_PARAMS", `${option} ${message}`, { path: option, hint: "`berth help` shows what each command takes." })
+  berthError("INVALID_PARAMS", `${option} ${message}`, {
+    path: option,
+    hint: "`berth help` shows what each command takes.",
+  })
 
 /** `10s`, `1.5m`, `250ms`, `2h`, `1d`, in milliseconds. A unit is needed, but for 0. */
 export function parseDurationMs(option: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text)
   const factor = DURATION_MS[match?.[2] ?? ""]
   if (text === "0") return 0
-  if (match === null || factor === undefined) throw usageError(option, `takes a duration such as 10s, 500ms or 2m, not ${shown(text)}`)
+  if (match === null || factor === undefined)
+    throw usageError(option, `takes a duration such as 10s, 500ms or 2m, not ${shown(text)}`)
   const ms = Math.round(Number(match[1]) * factor)
   if (!Number.isSafeInteger(ms)) throw usageError(option, `is too long: ${shown(text)}`)
   return ms
@@ -23,7 +27,8 @@ export function parseDurationMs(option: string, text: string): number {
 export function parseSizeBytes(option: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)([kmg]?)(?:i?b)?$/i.exec(text)
   const factor = SIZE_BYTES[(match?.[2] ?? "").toLowerCase()]
-  if (match === null || factor === undefined) throw usageError(option, `takes a size such as 128m, 1g or 64k, not ${shown(text)}`)
+  if (match === null || factor === undefined)
+    throw usageError(option, `takes a size such as 128m, 1g or 64k, not ${shown(text)}`)
   const bytes = Math.round(Number(match[1]) * factor)
   if (!Number.isSafeInteger(bytes)) throw usageError(option, `is too large: ${shown(text)}`)
   return bytes
@@ -59,7 +64,8 @@ export function parsePairs(option: string, texts: readonly string[]): Readonly<R
 export function parseMomentMs(option: string, text: string, nowMs: number): number {
   if (/^\d+(?:\.\d+)?(?:ms|[smhd])$/.test(text)) return nowMs + parseDurationMs(option, text)
   const atMs = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(atMs)) throw usageError(option, `takes a time such as 2030-01-31T09:00:00Z or a duration such as 10s, not ${shown(text)}`)
+  if (Number.isNaN(atMs))
+    throw usageError(option, `takes a time such as 2030-01-31T09:00:00Z or a duration such as 10s, not ${shown(text)}`)
   return atMs
 }
 

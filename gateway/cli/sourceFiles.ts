@@ -78,7 +78,8 @@ class FolderReader {
     const place = await realpath(join(this.#root, path)).catch((cause: unknown) => {
       throw refused(path, "cannot be read", cause)
     })
-    if (place !== this.#root && !place.startsWith(this.#root + sep)) throw refused(path, "is a link that leads out of the folder")
+    if (place !== this.#root && !place.startsWith(this.#root + sep))
+      throw refused(path, "is a link that leads out of the folder")
     return place
   }
 }
@@ -93,7 +94,10 @@ async function readPlain(
   return { request: { path, ...bytesField(bytes), ...(executable ? { executable } : {}) }, bytes: bytes.length }
 }
 
-async function readBytes(place: string, bytesMax: number): Promise<{ readonly bytes: Uint8Array; readonly facts: Stats }> {
+async function readBytes(
+  place: string,
+  bytesMax: number,
+): Promise<{ readonly bytes: Uint8Array; readonly facts: Stats }> {
   // Opening a pipe would wait for its other end (F3); what was opened is what is looked at.
   const file = await open(place, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
     throw refused(place, "cannot be opened", cause)
@@ -115,7 +119,10 @@ const look = (path: string): Promise<Stats> =>
 
 const refused = (path: string, why: string, cause?: unknown): BerthError => {
   const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : ""
-  return berthError("INVALID_PARAMS", `${path || "the folder"} ${why}${code}`, { path, hint: "Name a file, or a folder of plain files." })
+  return berthError("INVALID_PARAMS", `${path || "the folder"} ${why}${code}`, {
+    path,
+    hint: "Name a file, or a folder of plain files.",
+  })
 }
 
 const tooLarge = (path: string, limit: string): BerthError => berthError("TOO_LARGE", `${path}: ${limit}`, { path })

@@ -6,7 +6,9 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const widths = head.map((_, column) => Math.max(...lines.map((line) => [...(line[column] ?? "")].length)))
   const show = (line: readonly string[]) =>
     line
-      .map((cell, column) => (column === line.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - [...cell].length)))
+      .map((cell, column) =>
+        column === line.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - [...cell].length),
+      )
       .join("  ")
       .trimEnd()
   return `${lines.map(show).join("\n")}\n`

@@ -7,7 +7,15 @@ import { LANES } from "../../core/words.ts"
 import type { FileRequest, SubmitRequest } from "../client/publicTypes.ts"
 import { bytesField } from "./bytesField.ts"
 import type { CliHost } from "./host.ts"
-import { parseDurationMs, parseMomentMs, parsePairs, parseSizeBytes, parseWhole, parseWord, usageError } from "./quantities.ts"
+import {
+  parseDurationMs,
+  parseMomentMs,
+  parsePairs,
+  parseSizeBytes,
+  parseWhole,
+  parseWord,
+  usageError,
+} from "./quantities.ts"
 import { readSource, readWhole } from "./sourceFiles.ts"
 
 /** As commander hands them over: text, unread. */
@@ -39,7 +47,10 @@ const gather = (value: string, before: readonly string[] = []): readonly string[
 /** Declares the flags on a command. */
 export const withTaskFlags = (command: Command): Command =>
   command
-    .option("--runtime <name>", `language: ${RUNTIMES.map((runtime) => runtime.name).join(", ")} (default: by the file's extension)`)
+    .option(
+      "--runtime <name>",
+      `language: ${RUNTIMES.map((runtime) => runtime.name).join(", ")} (default: by the file's extension)`,
+    )
     .option("--entry <path>", "which file of a folder is started")
     .option("--image <image>", "run a command in this image: `--image debian:12 -- ls -l`")
     .option("--stdin <file>", "what the program reads; - for our own standard input")
@@ -65,24 +76,35 @@ export async function taskRequest(words: readonly string[], flags: TaskFlags, ho
   const args = flags.arg ?? []
   // A flag that cannot be read is said before any file is.
   const rest = { ...inputs(flags, host), ...policy(flags, host.nowMs()) }
-  const program = flags.image === undefined ? await runtimeProgram(words, flags, args) : imageProgram(words, flags.image, flags, args)
+  const program =
+    flags.image === undefined ? await runtimeProgram(words, flags, args) : imageProgram(words, flags.image, flags, args)
   return { ...program, ...(await standardInput(flags.stdin, host)), ...rest }
 }
 
-function imageProgram(words: readonly string[], image: string, flags: TaskFlags, args: readonly string[]): SubmitRequest {
+function imageProgram(
+  words: readonly string[],
+  image: string,
+  flags: TaskFlags,
+  args: readonly string[],
+): SubmitRequest {
   if (words.length === 0) throw usageError("--image", "needs a command: `--image IMAGE -- COMMAND …`")
   if (flags.runtime !== undefined) throw usageError("--runtime", "does not go with --image")
   if (flags.entry !== undefined) throw usageError("--entry", "does not go with --image")
   return { image, command: [...words], ...(args.length === 0 ? {} : { args }) }
 }
 
-async function runtimeProgram(words: readonly string[], flags: TaskFlags, args: readonly string[]): Promise<SubmitRequest> {
+async function runtimeProgram(
+  words: readonly string[],
+  flags: TaskFlags,
+  args: readonly string[],
+): Promise<SubmitRequest> {
   const [path, ...rest] = words
   if (path === undefined) throw usageError("FILE", "is missing: name a file or folder, or use --image")
   const { files, isFolder } = await readSource(path)
   const entry = isFolder ? folderEntry(files, flags) : (files[0] as FileRequest).path
   const runtime = flags.runtime ?? runtimeForFile(entry)?.name
-  if (runtime === undefined) throw usageError("--runtime", `is needed: nothing is known of files like ${JSON.stringify(entry)}`)
+  if (runtime === undefined)
+    throw usageError("--runtime", `is needed: nothing is known of files like ${JSON.stringify(entry)}`)
   const all = [...args, ...rest]
   return { runtime, files, entry, ...(all.length === 0 ? {} : { args: all }) }
 }
@@ -91,7 +113,8 @@ async function runtimeProgram(words: readonly string[], flags: TaskFlags, args: 
 function folderEntry(files: readonly FileRequest[], flags: TaskFlags): string {
   const paths = files.map((file) => file.path)
   if (flags.entry !== undefined) {
-    if (!paths.includes(flags.entry)) throw usageError("--entry", `is not a file of the folder: ${JSON.stringify(flags.entry)}`)
+    if (!paths.includes(flags.entry))
+      throw usageError("--entry", `is not a file of the folder: ${JSON.stringify(flags.entry)}`)
     return flags.entry
   }
   const wanted = flags.runtime === undefined ? undefined : runtimeByName(flags.runtime)
@@ -110,7 +133,8 @@ function inputs(flags: TaskFlags, host: CliHost): Partial<SubmitRequest> {
   const env = (flags.env ?? []).map((text) => {
     if (text.includes("=")) return text
     const value = host.env[text]
-    if (value === undefined) throw usageError("--env", `takes NAME=VALUE, or the name of a variable that is set, not ${JSON.stringify(text)}`)
+    if (value === undefined)
+      throw usageError("--env", `takes NAME=VALUE, or the name of a variable that is set, not ${JSON.stringify(text)}`)
     return `${text}=${value}`
   })
   return {
@@ -135,7 +159,9 @@ function policy(flags: TaskFlags, nowMs: number): Partial<SubmitRequest> {
     ...(flags.retries === undefined
       ? {}
       : { maxAttempts: 1 + parseWhole("--retries", flags.retries, 0, LIMITS.maxAttemptsMax - 1) }),
-    ...(flags.retryDelay === undefined ? {} : { retry: retryDelay(parseDurationMs("--retry-delay", flags.retryDelay)) }),
+    ...(flags.retryDelay === undefined
+      ? {}
+      : { retry: retryDelay(parseDurationMs("--retry-delay", flags.retryDelay)) }),
     ...(flags.startAt === undefined ? {} : { startAtMs: parseMomentMs("--start-at", flags.startAt, nowMs) }),
     ...(flags.startBy === undefined ? {} : { startByMs: parseMomentMs("--start-by", flags.startBy, nowMs) }),
     ...(flags.onLost === undefined ? {} : { onLost: parseWord("--on-lost", flags.onLost, ["retry", "fail"] as const) }),

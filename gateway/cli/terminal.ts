@@ -1,6 +1,6 @@
 import type { Readable, Writable } from "node:stream"
 import { berthError } from "../../core/errors.ts"
-import type { CliInput, CliOutput, CliSignal, CliTerminal } from "./host.ts"
+import { type CliInput, type CliOutput, type CliSignal, type CliTerminal, OutputGone } from "./host.ts"
 
 /** What this takes of a Node process. */
 export interface TerminalProcess {
@@ -37,7 +37,7 @@ function output(stream: Writable & { readonly isTTY?: boolean }): CliOutput {
       new Promise((resolve, reject) => {
         stream.write(chunk, (cause) => {
           if (cause === null || cause === undefined) resolve()
-          else reject(berthError("SHUTTING_DOWN", "nobody reads the output any longer", { cause }))
+          else reject(new OutputGone("nobody reads the output any longer", { cause }))
         })
       }),
   }
@@ -52,7 +52,8 @@ function input(stream: Readable & { readonly isTTY?: boolean }): CliInput {
       for await (const chunk of stream) {
         const buffer = Buffer.from(chunk as Buffer | string)
         bytes += buffer.length
-        if (bytes > bytesMax) throw berthError("TOO_LARGE", `standard input is larger than ${bytesMax} bytes`, { path: "--stdin" })
+        if (bytes > bytesMax)
+          throw berthError("TOO_LARGE", `standard input is larger than ${bytesMax} bytes`, { path: "--stdin" })
         chunks.push(buffer)
       }
       return Buffer.concat(chunks)

@@ -31,7 +31,9 @@ export async function downloadArtifact(
   } catch (cause) {
     signal?.throwIfAborted()
     // What fetch itself throws is a TypeError without more.
-    throw cause instanceof TypeError ? berthError("CONNECTION_LOST", `no answer from ${target.url}`, { cause }) : asBerthError(cause)
+    throw cause instanceof TypeError
+      ? berthError("CONNECTION_LOST", `no answer from ${target.url}`, { cause })
+      : asBerthError(cause)
   }
 }
 

@@ -38,7 +38,11 @@ export class Calls {
     this.#deadlineMs = deadlineMs
   }
 
-  async call<M extends MethodName>(method: M, params: MethodParams<M>, options: CallOptions = {}): Promise<MethodResult<M>> {
+  async call<M extends MethodName>(
+    method: M,
+    params: MethodParams<M>,
+    options: CallOptions = {},
+  ): Promise<MethodResult<M>> {
     const result = await this.#rpc.call({
       method,
       params,

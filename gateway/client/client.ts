@@ -1,22 +1,21 @@
 import type { BerthError } from "../../core/errors.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
-import type { Lane } from "../../core/words.ts"
 import { DOOR } from "../protocol/limits.ts"
 import type { MethodResult } from "../protocol/methods.ts"
 import type { Task } from "../protocol/task.ts"
 import { Calls, type CallOptions } from "./calls.ts"
 import { Connection } from "./connection.ts"
 import { DeadLetters } from "./deadLetters.ts"
-import { socketUrl, type TokenSource } from "./endpoint.ts"
+import { socketUrl } from "./endpoint.ts"
 import { EventQueue } from "./eventQueue.ts"
 import { type TaskEvent, weighEvent } from "./events.ts"
-import { TaskHandle, type TaskWatch, type WatchOptions } from "./handle.ts"
+import { type TaskChange, TaskHandle, type TaskWatch, type WatchOptions } from "./handle.ts"
 import { type ClientOptions, resolveOptions } from "./options.ts"
 import { Pace } from "./pace.ts"
 import { RestWaiter } from "./restWaiter.ts"
 import { Rpc } from "./rpc.ts"
 import { type RunOptions, type RunOutcome, runTask } from "./run.ts"
-import { submitKey } from "./submitKey.ts"
+import { SubmitKeys } from "./submitKeys.ts"
 import { TaskList, type TaskQuery } from "./taskList.ts"
 import type { Timing } from "./timing.ts"
 import type { Transport } from "./transport.ts"
@@ -29,14 +28,6 @@ const WATCH_BYTES_MAX = 4 * 1024 * 1024
 const RPC = { inFlightMax: DOOR.inFlightMax / 2, waitingMax: 100_000, frameBytesMax: DOOR.frameBytesMax }
 const PACE = { perSecond: DOOR.messagesPerSecond * 0.9, burst: DOOR.messagesBurst * 0.75 }
 const DELAYS = { delayMsInitial: 100, delayMsMax: 5_000 }
-
-/** Changes of a task that its owner may ask for. */
-export interface TaskChange {
-  /** While the task is pending. */
-  readonly lane?: Lane
-  /** All labels, in place of the old ones. */
-  readonly labels?: Readonly<Record<string, string>>
-}
 
 /**
  * A program's way to Berth: over a network, or to the server inside the same process. Every method rejects with a
@@ -52,6 +43,7 @@ export class BerthClient {
   readonly #hub: WatchHub
   readonly #calls: Calls
   readonly #waiter: RestWaiter
+  readonly #keys = new SubmitKeys()
   #opened: () => void = () => {}
   #failed: (error: BerthError) => void = () => {}
 
@@ -62,28 +54,33 @@ export class BerthClient {
     const urls = options.urls.map(socketUrl)
     this.#timing = timing
     this.#transport = transport
-    this.#connection = new Connection({ ...resolved, ...DELAYS, urls, token, transport }, {
-      up: () => {
-        rpc.up()
-        this.#hub.up()
-        this.#opened()
-        onConnection(true)
+    this.#connection = new Connection(
+      { ...resolved, ...DELAYS, urls, token, transport },
+      {
+        up: () => {
+          rpc.up()
+          this.#hub.up()
+          this.#opened()
+          onConnection(true)
+        },
+        frame: (text) => rpc.frame(text),
+        down: (error) => {
+          rpc.down(error)
+          this.#hub.down()
+          onConnection(false)
+        },
+        ended: (error) => {
+          rpc.end(error)
+          this.#hub.end(error)
+          this.#failed(error)
+        },
+        probe: () => void this.system().catch(() => {}),
       },
-      frame: (text) => rpc.frame(text),
-      down: (error) => {
-        rpc.down(error)
-        this.#hub.down()
-        onConnection(false)
-      },
-      ended: (error) => {
-        rpc.end(error)
-        this.#hub.end(error)
-        this.#failed(error)
-      },
-      probe: () => void this.system().catch(() => {}),
-    })
+    )
     const pace = resolved.paced ? new Pace(timing, PACE.perSecond, PACE.burst) : null
-    const rpc = new Rpc(this.#connection, timing, { ...RPC, pace }, (method, params) => this.#hub.notified(method, params))
+    const rpc = new Rpc(this.#connection, timing, { ...RPC, pace }, (method, params) =>
+      this.#hub.notified(method, params),
+    )
     this.#hub = new WatchHub(rpc, () => this.#connection.isOpen)
     this.#calls = new Calls(rpc, this.#hub, resolved.deadlineMs)
     this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))
@@ -107,7 +104,7 @@ export class BerthClient {
 
   /** Submits a task and stays with it until it is at rest. A failed program is an outcome, not an error. */
   run(request: SubmitRequest, options: RunOptions = {}): Promise<RunOutcome> {
-    return runTask(this, request, options)
+    return runTask((asked) => this.submit(asked), request, options)
   }
 
   /**
@@ -115,7 +112,7 @@ export class BerthClient {
    * answer never makes a second task.
    */
   async submit(request: SubmitRequest, options: CallOptions = {}): Promise<TaskHandle> {
-    const idempotencyKey = request.idempotencyKey ?? submitKey()
+    const idempotencyKey = request.idempotencyKey ?? this.#keys.next()
     const { task, duplicate } = await this.#calls.call("task.submit", { ...request, idempotencyKey }, options)
     return this.#handle(task.id, task, duplicate)
   }

@@ -237,6 +237,9 @@ export class Connection {
 }
 
 const noToken = (cause: unknown): BerthError =>
-  cause instanceof BerthError ? cause : berthError("UNAUTHORIZED", "the token to connect with could not be had", { cause })
+  cause instanceof BerthError
+    ? cause
+    : berthError("UNAUTHORIZED", "the token to connect with could not be had", { cause })
 
-const resolveToken = async (source: TokenSource): Promise<string> => (typeof source === "function" ? await source() : source)
+const resolveToken = async (source: TokenSource): Promise<string> =>
+  typeof source === "function" ? await source() : source

@@ -34,5 +34,4 @@ export function socketUrl(text: string): string {
 }
 
 /** The address over HTTP of the same server, without a path. */
-export const httpOrigin = (socketAddress: string): string =>
-  new URL(socketAddress.replace(/^ws/, "http")).origin
+export const httpOrigin = (socketAddress: string): string => new URL(socketAddress.replace(/^ws/, "http")).origin

@@ -2,7 +2,6 @@ import { berthError } from "../../core/errors.ts"
 import type { Lane, OutputStream } from "../../core/words.ts"
 import type { Task } from "../protocol/task.ts"
 import type { CallOptions } from "./calls.ts"
-import type { BerthClient } from "./client.ts"
 import type { GapEvent, OutputEvent, TaskEvent } from "./events.ts"
 import { outcomeOf, type TaskOutcome } from "./outcome.ts"
 import type { RestWaiter } from "./restWaiter.ts"
@@ -19,18 +18,37 @@ export type TaskWatch = (
   seen: (event: TaskEvent) => void,
 ) => AsyncIterableIterator<TaskEvent, undefined>
 
+/** Changes of a task that its owner may ask for. */
+export interface TaskChange {
+  /** While the task is pending. */
+  readonly lane?: Lane
+  /** All labels, in place of the old ones. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** What a handle asks of the client that made it. */
+export interface TaskCalls {
+  readonly get: (id: string, options: CallOptions) => Promise<Task>
+  readonly cancel: (id: string, options: CallOptions) => Promise<Task>
+  readonly kill: (id: string, options: CallOptions) => Promise<Task>
+  readonly retry: (id: string, options: CallOptions) => Promise<Task>
+  readonly update: (id: string, change: TaskChange, options: CallOptions) => Promise<Task>
+  readonly delete: (id: string, options: CallOptions) => Promise<void>
+  readonly artifact: (id: string, path: string, options: { readonly signal?: AbortSignal }) => Promise<Uint8Array>
+}
+
 /** One task, wherever it runs. Nothing is held on the server for it. */
 export class TaskHandle {
   readonly id: string
   /** True when the idempotency key of this submit was seen before: this is the first task. */
   readonly duplicate: boolean
-  readonly #client: BerthClient
+  readonly #client: TaskCalls
   readonly #watch: TaskWatch
   readonly #waiter: RestWaiter
   #known: Task | null
 
   constructor(
-    client: BerthClient,
+    client: TaskCalls,
     watch: TaskWatch,
     waiter: RestWaiter,
     id: string,
@@ -100,10 +118,7 @@ export class TaskHandle {
   }
 
   /** Changes labels, or the lane while the task is pending. */
-  async update(
-    change: { readonly lane?: Lane; readonly labels?: Readonly<Record<string, string>> },
-    options: CallOptions = {},
-  ): Promise<Task> {
+  async update(change: TaskChange, options: CallOptions = {}): Promise<Task> {
     return this.#see(await this.#client.update(this.id, change, options))
   }
 

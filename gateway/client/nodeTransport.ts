@@ -20,7 +20,8 @@ function openSocket(target: TransportTarget, events: SocketEvents): ClientSocket
   let end: SocketEnd | null = null
   socket.on("open", events.opened)
   socket.on("message", (data, isBinary) => {
-    if (!isBinary) events.received(data.toString())
+    // The default of ws is to give each message as one Buffer.
+    if (!isBinary) events.received((data as Buffer).toString())
   })
   socket.on("ping", events.alive)
   socket.on("pong", events.alive)

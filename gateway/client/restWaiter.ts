@@ -7,7 +7,7 @@
  *   A2. After an interruption each waiter's task is asked for once, so that one that was purged meanwhile is noticed.
  */
 import { asBerthError } from "../../core/errors.ts"
-import { isAtRest } from "../../core/words.ts"
+import { isAtRest, type Status } from "../../core/words.ts"
 import type { Task } from "../protocol/task.ts"
 import type { TaskEvent } from "./events.ts"
 import type { Timing } from "./timing.ts"
@@ -18,6 +18,12 @@ interface Waiter {
   readonly taskId: string
   readonly resolve: (task: Task) => void
   readonly reject: (cause: unknown) => void
+}
+
+/** Most states on the way to an end are of no interest here, and reading each of them is dear. */
+function isRest(wire: unknown): boolean {
+  const status = (wire as { readonly task?: { readonly status?: Status } }).task?.status
+  return status !== undefined && isAtRest(status)
 }
 
 /** Tasks at rest that are remembered for waiters who come late. */
@@ -50,11 +56,13 @@ export class RestWaiter {
     if (signal?.aborted === true) return Promise.reject(signal.reason)
     return new Promise((resolve, reject) => {
       const abort = () => waiter.reject(signal?.reason)
-      const settle = <A>(how: (value: A) => void) => (value: A): void => {
-        if (!this.#remove(waiter)) return
-        signal?.removeEventListener("abort", abort)
-        how(value)
-      }
+      const settle =
+        <A>(how: (value: A) => void) =>
+        (value: A): void => {
+          if (!this.#remove(waiter)) return
+          signal?.removeEventListener("abort", abort)
+          how(value)
+        }
       const waiter: Waiter = { taskId, resolve: settle(resolve), reject: settle(reject) }
       signal?.addEventListener("abort", abort, { once: true })
       this.#add(waiter)
@@ -102,12 +110,18 @@ export class RestWaiter {
     this.#coveredSeq = fromSeq
     this.#rested.clear()
     this.#lives = 0
-    this.#watch = new Watch(this.#hub, this.#timing, { taskId: null, fromSeq }, {
-      event: (event) => this.#event(event),
-      finished: () => this.#failed(asBerthError(new Error("the server ended the watch of all tasks"))),
-      failed: (error) => this.#failed(error),
-      live: () => this.#live(),
-    })
+    this.#watch = new Watch(
+      this.#hub,
+      this.#timing,
+      { taskId: null, fromSeq },
+      {
+        event: (event) => this.#event(event),
+        finished: () => this.#failed(asBerthError(new Error("the server ended the watch of all tasks"))),
+        failed: (error) => this.#failed(error),
+        live: () => this.#live(),
+        wants: isRest,
+      },
+    )
     this.#watch.begin()
   }
 

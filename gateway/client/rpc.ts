@@ -159,7 +159,11 @@ export class Rpc {
   }
 
   #isTriedAgain(pending: Pending, error: BerthError): boolean {
-    return REFUSED_AT_THE_DOOR.includes(error.code) && pending.call.refusalIsFinal !== true && pending.call.deadlineMs !== null
+    return (
+      REFUSED_AT_THE_DOOR.includes(error.code) &&
+      pending.call.refusalIsFinal !== true &&
+      pending.call.deadlineMs !== null
+    )
   }
 
   #retryLater(pending: Pending, error: BerthError): void {

@@ -1,5 +1,4 @@
 import type { SubmitRequest } from "../../core/task/request.ts"
-import type { BerthClient } from "./client.ts"
 import { Collected } from "./collected.ts"
 import type { GapEvent, OutputEvent, TaskEvent } from "./events.ts"
 import type { TaskHandle } from "./handle.ts"
@@ -27,11 +26,15 @@ export interface RunOutcome extends TaskOutcome {
 const COLLECT_BYTES_MAX = 1024 * 1024
 
 /** Submits a task and stays with it until it is at rest. */
-export async function runTask(client: BerthClient, request: SubmitRequest, options: RunOptions): Promise<RunOutcome> {
+export async function runTask(
+  submit: (request: SubmitRequest) => Promise<TaskHandle>,
+  request: SubmitRequest,
+  options: RunOptions,
+): Promise<RunOutcome> {
   const { signal } = options
   signal?.throwIfAborted()
   // Not given the signal: an abort in mid-air must still know which task to cancel.
-  const submitted = client.submit(request)
+  const submitted = submit(request)
   const cancel = () => {
     submitted.then((handle) => handle.cancel()).catch(() => {})
   }

@@ -13,7 +13,7 @@ import { retryDelayMs } from "../../core/policy/retry.ts"
 import { type TaskEvent, readEvent } from "./events.ts"
 import type { Timing } from "./timing.ts"
 import { WatchCursor } from "./watchCursor.ts"
-import type { WatchHub } from "./watchHub.ts"
+import type { WatchHub, WatchMember } from "./watchHub.ts"
 
 /** What is watched: one task, or all of one's own. */
 export interface WatchTarget {
@@ -27,6 +27,8 @@ export interface WatchOutput {
   /** The server knows that nothing more will come. */
   readonly finished: () => void
   readonly failed: (error: BerthError) => void
+  /** False for an event that nobody needs; it is then not even read. Default: all are wanted. */
+  readonly wants?: (wire: unknown) => boolean
   /** It begins, or goes on after an interruption. `seq`: the log's head then. */
   readonly live?: (seq: number) => void
 }
@@ -42,7 +44,7 @@ const ASK_MS_MAX = 30_000
 /** Failures that another try will not cure, although they are retryable as such: too many watches stay too many. */
 const FINAL: readonly ErrorCode[] = ["TOO_MANY"]
 
-export class Watch {
+export class Watch implements WatchMember {
   readonly #hub: WatchHub
   readonly #timing: Timing
   readonly #target: WatchTarget
@@ -91,6 +93,7 @@ export class Watch {
 
   /** One event, as it was sent. */
   receive(wire: unknown): void {
+    if (this.#output.wants?.(wire) === false) return
     const event = readEvent(wire)
     if (event === null || this.#state.tag !== "live") return
     if (event.seq !== null) this.#hub.noteSeq(event.seq)

@@ -123,7 +123,16 @@ export class WatchCursor {
     if (event.offset < at) return [{ ...event, offset: at, bytes: event.bytes.subarray(at - event.offset) }]
     if (event.offset === at || !exact) return [event]
     const { taskId, attempt, epoch, stream } = event
-    const gap: GapEvent = { type: "gap", seq: null, taskId, attempt, epoch, stream, offset: at, bytes: event.offset - at }
+    const gap: GapEvent = {
+      type: "gap",
+      seq: null,
+      taskId,
+      attempt,
+      epoch,
+      stream,
+      offset: at,
+      bytes: event.offset - at,
+    }
     return [gap, event]
   }
 

@@ -3,15 +3,28 @@ import type { BerthError } from "../../core/errors.ts"
 import { decodeResult } from "../protocol/decode.ts"
 import { fromWireError, WireError } from "../protocol/wireError.ts"
 import type { Rpc } from "./rpc.ts"
-import type { Watch } from "./watch.ts"
+
+/** A watch, as the hub sees it. */
+export interface WatchMember {
+  /** A connection is there. */
+  readonly up: () => void
+  /** The connection was lost, and with it the subscription. */
+  readonly down: () => void
+  /** One event of its subscription, as it was sent. */
+  readonly receive: (wire: unknown) => void
+  /** The server ended the subscription. */
+  readonly ended: (error: BerthError | null) => void
+  readonly fail: (error: BerthError) => void
+}
 
 interface SubscribeAnswer {
   readonly succeed: (answer: { readonly subscription: string; readonly seq: number }) => void
   readonly fail: (cause: unknown) => void
 }
 
-/** The event itself is read by its watch, which skips kinds that it does not know. */
-const decodeEvent = Schema.decodeUnknownOption(Schema.Struct({ subscription: Schema.String, event: Schema.Unknown }))
+/** Whose event this is. The event itself is read by its watch, which skips kinds that it does not know. */
+const eventOf = (params: unknown): { readonly subscription: unknown; readonly event: unknown } | null =>
+  typeof params === "object" && params !== null && "subscription" in params && "event" in params ? params : null
 const decodeEnded = Schema.decodeUnknownOption(
   Schema.Struct({ subscription: Schema.String, error: Schema.NullOr(WireError) }),
 )
@@ -20,8 +33,8 @@ const decodeEnded = Schema.decodeUnknownOption(
 export class WatchHub {
   readonly #rpc: Rpc
   readonly #isOpen: () => boolean
-  readonly #watches = new Set<Watch>()
-  readonly #routes = new Map<string, Watch>()
+  readonly #watches = new Set<WatchMember>()
+  readonly #routes = new Map<string, WatchMember>()
   #seq = 0
   #ended: BerthError | null = null
 
@@ -44,7 +57,7 @@ export class WatchHub {
   }
 
   /** False when the client has ended; the watch has then failed. */
-  add(watch: Watch): boolean {
+  add(watch: WatchMember): boolean {
     if (this.#ended !== null) {
       watch.fail(this.#ended)
       return false
@@ -53,11 +66,11 @@ export class WatchHub {
     return true
   }
 
-  remove(watch: Watch): void {
+  remove(watch: WatchMember): void {
     this.#watches.delete(watch)
   }
 
-  route(subscription: string, watch: Watch): void {
+  route(subscription: string, watch: WatchMember): void {
     this.#routes.set(subscription, watch)
   }
 
@@ -111,8 +124,10 @@ export class WatchHub {
 
   notified(method: string, params: unknown): void {
     if (method === "task.event") {
-      const event = Option.getOrNull(decodeEvent(params))
-      if (event !== null) this.#routes.get(event.subscription)?.receive(event.event)
+      const told = eventOf(params)
+      if (told !== null && typeof told.event === "object" && told.event !== null) {
+        this.#routes.get(String(told.subscription))?.receive(told.event)
+      }
     } else if (method === "subscription.ended") {
       const ended = Option.getOrNull(decodeEnded(params))
       if (ended === null) return

@@ -18,7 +18,7 @@ import { type DemoServer, startServer } from "./serverProcess.ts"
 import { printSummary, type Row } from "./summary.ts"
 
 const SLOTS = 4
-const RUNTIMES = ["python", "bash"]
+const RUNTIMES = ["python", "bash", "perl", "node"]
 
 const screen = new Screen(process.stdout)
 
@@ -26,7 +26,7 @@ const screen = new Screen(process.stdout)
 async function chooseEngine(): Promise<FoundEngine | null> {
   const engine = await findDocker()
   if (engine !== null && (await imagesPresent(engine, RUNTIMES))) return engine
-  const why = engine === null ? "No container engine answers" : `The engine has no images for ${RUNTIMES.join(" and ")}`
+  const why = engine === null ? "No container engine answers" : `The engine has no images for ${RUNTIMES.join(", ")}`
   screen.line(`${why}: the programs run as plain processes (executor "process"), which isolates nothing.`)
   return null
 }

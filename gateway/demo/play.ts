@@ -9,17 +9,18 @@ export async function play(scenario: Scenario, client: BerthClient, screen: Scre
   const { name, shows, request } = scenario
   const narrator = new Narrator(screen, name)
   let submitted: TaskHandle | null = null
-  let acted: Promise<unknown> | null = null
+  const acts: Promise<unknown>[] = []
   const outcome = await client.run(request, {
     onSubmitted: (handle) => {
       submitted = handle
     },
     onEvent: (event) => {
       narrator.onEvent(event)
-      if (event.type === "output" && submitted !== null) acted ??= scenario.act?.(submitted) ?? null
+      const isTime = event.type === "output" && acts.length === 0
+      if (isTime && submitted !== null && scenario.act !== undefined) acts.push(scenario.act(submitted))
     },
   })
-  await acted
+  await Promise.all(acts)
   const { outputEvents } = narrator
   const also = (await scenario.faults?.({ client, outcome, outputEvents })) ?? []
   return { task: name, shows, outcome, faults: [...expectationFaults(scenario, outcome), ...also] }

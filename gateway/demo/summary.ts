@@ -1,5 +1,5 @@
 import type { TaskOutcome } from "../client/publicTypes.ts"
-import { Screen } from "./screen.ts"
+import type { Screen } from "./screen.ts"
 
 /** One line of the table at the end. */
 export interface Row {

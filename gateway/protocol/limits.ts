@@ -63,7 +63,11 @@ export const DOOR = {
 /** Rows of a page when the request names none. */
 export const LIST_PAGE_DEFAULT = 50
 
-/** Why a socket was closed. The first six are RFC 6455's; a client may connect again at once after 1001, 1012 and 1013. */
+/**
+ * Why a socket was closed. The first six are RFC 6455's; a client may connect again at once after 1001, 1012 and 1013.
+ * A bad request is answered and not closed for, and nobody is let in who would be thrown out, so 4400, 4403 and 4408 are
+ * only kept: a client that knows them will not connect again.
+ */
 export const CLOSE_CODES = {
   goingAway: 1001,
   policyViolation: 1008,
@@ -74,7 +78,6 @@ export const CLOSE_CODES = {
   badRequest: 4400,
   unauthorized: 4401,
   forbidden: 4403,
-  /** Kept for a handshake with more than one step; tokens come with the upgrade. */
   initTimeout: 4408,
   tooMany: 4429,
 } as const

@@ -8,7 +8,7 @@ import type { Logger } from "../../core/telemetry.ts"
 import { SUBPROTOCOL } from "../protocol/limits.ts"
 import type { Authenticator, Identity } from "./auth.ts"
 import type { Connections } from "./connections.ts"
-import { errorReply } from "./reply.ts"
+import { refuseRaw } from "./reply.ts"
 import type { SessionOptions } from "./session.ts"
 import { serveSocket } from "./socket.ts"
 import { type DoorNames, upgradeToken } from "./upgrade.ts"
@@ -18,15 +18,6 @@ export interface HandshakeOptions extends SessionOptions {
   readonly connections: Connections
   readonly names: () => DoorNames
   readonly logger: Logger
-}
-
-/** Refuses with an HTTP answer and ends the connection. */
-function refuse(socket: Duplex, error: BerthError): number {
-  const { status, body, headers } = errorReply(error)
-  const lines = { ...headers, connection: "close", "content-length": String(Buffer.byteLength(body)) }
-  const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${status} Refused\r\n${head.join("")}\r\n${String(body)}`, () => socket.destroy())
-  return status
 }
 
 /** Makes the listener of a server's `upgrade` event. */
@@ -40,6 +31,11 @@ export function makeHandshake(options: HandshakeOptions) {
     clientTracking: false,
     // Only this one is ever echoed: a token that was offered as a subprotocol is not.
     handleProtocols: () => SUBPROTOCOL,
+  })
+
+  // A handshake that is none in the library's eyes: no key, another version, another upgrade.
+  sockets.on("wsClientError", (_error, socket) => {
+    metrics.upgraded(refuseRaw(socket, berthError("INVALID_REQUEST", "this is no WebSocket handshake of version 13")))
   })
 
   const admit = (request: IncomingMessage, head: Buffer): Effect.Effect<Identity, BerthError> =>
@@ -79,7 +75,7 @@ export function makeHandshake(options: HandshakeOptions) {
       if (Result.isSuccess(verdict)) return accept(request, socket, head, verdict.success)
       const { code, message } = verdict.failure
       logger.info({ code, reason: message }, "a connection was refused")
-      metrics.upgraded(refuse(socket, verdict.failure))
+      metrics.upgraded(refuseRaw(socket, verdict.failure))
     })
   }
 }

@@ -20,6 +20,7 @@ import { makeHandshake } from "./handshake.ts"
 import { serveHttp } from "./http.ts"
 import { type DoorLimits, doorLimits } from "./limits.ts"
 import { NO_METRICS, registerMetrics } from "./metrics.ts"
+import { refuseRaw } from "./reply.ts"
 import type { Router } from "./router.ts"
 import type { DoorNames } from "./upgrade.ts"
 
@@ -90,6 +91,19 @@ const bind = (server: Server, host: string, port: number): Effect.Effect<Address
     })
   })
 
+/** What is said to bytes that are no HTTP, or came too slowly, or too many. */
+function malformed(cause: Error, limits: DoorLimits): [error: BerthError, status: number] {
+  const code = "code" in cause ? cause.code : undefined
+  if (code === "HPE_HEADER_OVERFLOW")
+    return [berthError("TOO_LARGE", `a request's head is at most ${limits.headBytesMax} bytes`), 431]
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
+    return [berthError("DEADLINE_EXCEEDED", `a request must arrive within ${limits.headMsMax} ms`), 408]
+  return [
+    berthError("INVALID_REQUEST", "this is no HTTP/1.1", { hint: "Connect with a WebSocket or HTTP client." }),
+    400,
+  ]
+}
+
 /** L1: the bounds of what has not said who it is. */
 function boundedServer(limits: DoorLimits): Server {
   const server = createServer({
@@ -102,6 +116,10 @@ function boundedServer(limits: DoorLimits): Server {
   // A download that nobody reads ends too; sockets are watched by their pings instead.
   server.timeout = limits.requestMsMax * 2
   server.maxConnections = limits.connectionsMax * 2
+  server.on("clientError", (cause, socket) => {
+    if (socket.writable) refuseRaw(socket, ...malformed(cause, limits))
+    else socket.destroy()
+  })
   return server
 }
 

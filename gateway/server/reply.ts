@@ -1,4 +1,5 @@
 /** What HTTP requests are answered with. */
+import type { Duplex } from "node:stream"
 import { type BerthError, ERROR_CODES, type ErrorCode } from "../../core/errors.ts"
 import { errorData } from "../protocol/wireError.ts"
 
@@ -8,7 +9,7 @@ export interface Reply {
   readonly headers: Readonly<Record<string, string>>
 }
 
-export const JSON_TYPE = "application/json; charset=utf-8"
+const JSON_TYPE = "application/json; charset=utf-8"
 
 /** Statuses of the codes that are neither 400 nor 503. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
@@ -40,4 +41,13 @@ export function errorReply(error: BerthError): Reply {
   return error.code === "UNAUTHORIZED"
     ? { ...reply, headers: { ...reply.headers, "www-authenticate": "Bearer" } }
     : reply
+}
+
+/** Writes a refusal where there is no response object to write to, and ends the connection. Answers its status. */
+export function refuseRaw(socket: Duplex, error: BerthError, status = httpStatus(error)): number {
+  const { body, headers } = errorReply(error)
+  const lines = { ...headers, connection: "close", "content-length": String(Buffer.byteLength(body)) }
+  const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${head.join("")}\r\n${String(body)}`, () => socket.destroy())
+  return status
 }

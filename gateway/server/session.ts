@@ -138,10 +138,8 @@ export class Session {
       logger.debug({ owner, method: isMethodName(method) ? method : "unknown", code, elapsedMs }, "answered a request")
       if (Exit.isSuccess(exit)) this.#outbox.send(writeResult(id, exit.value))
       else if (error !== null) this.#outbox.send(writeError(id, error))
-      for (const name of opened) {
-        if (error === null) this.#subscriptions.start(name)
-        else Effect.runFork(Effect.ignore(this.#subscriptions.end(name)))
-      }
+      // Subscribing is the last step of its methods, so what was opened has been answered.
+      for (const name of opened) this.#subscriptions.start(name)
     }
     const disarm = clock.after(limits.requestMsMax, () => {
       answer(Exit.fail(berthError("DEADLINE_EXCEEDED", `not answered within ${limits.requestMsMax} ms`)))
@@ -154,7 +152,11 @@ export class Session {
   #connection(opened: string[]): Connection {
     return {
       subscribe: (events) =>
-        Effect.tap(this.#subscriptions.open(events), (name) => Effect.sync(() => opened.push(name))),
+        Effect.suspend(() => {
+          // The request outlived its connection; what it opened now, nobody would close.
+          if (this.#closed) return Effect.fail(berthError("CONNECTION_LOST", "the connection was closed"))
+          return Effect.tap(this.#subscriptions.open(events), (name) => Effect.sync(() => opened.push(name)))
+        }),
       unsubscribe: (name) => this.#subscriptions.end(name),
       refresh: (token) => this.#refresh(token),
     }

@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
 import { berthError } from "../../core/errors.ts"
 import { LIMITS } from "../../core/limits.ts"
 import { Blobs } from "../../core/ports/blobs.ts"

@@ -5,10 +5,9 @@ import { ReadModel } from "../../core/ports/readModel.ts"
 import { makeMemoryLog, type MemoryLog } from "./log.ts"
 import { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"
 
-export { makeMemoryBlobs, memoryBlobs, type MemoryBlobs } from "./blobs.ts"
+export { makeMemoryBlobs, memoryBlobs } from "./blobs.ts"
 export { makeMemoryLeases, memoryLeases } from "./leases.ts"
-export { makeMemoryLog, type MemoryLog } from "./log.ts"
-export { makeMemoryQueue, memoryQueue, type QueueOptions } from "./queue.ts"
+export { makeMemoryQueue, memoryQueue } from "./queue.ts"
 export { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"
 export { makeMemorySignals, memorySignals } from "./signals.ts"
 export { makeMemoryWorkers, memoryWorkers } from "./workers.ts"
@@ -31,7 +30,10 @@ export const memoryStore: Layer.Layer<EventLog | ReadModel> = Layer.effectContex
   ),
 )
 
-/** A log alone; its read model is kept elsewhere, by a projector. */
+/**
+ * A log alone; its read model is kept elsewhere, by a projector.
+ * @public
+ */
 export const memoryEventLog: Layer.Layer<EventLog> = Layer.effect(
   EventLog,
   Effect.map(
@@ -43,5 +45,8 @@ export const memoryEventLog: Layer.Layer<EventLog> = Layer.effect(
   ),
 )
 
-/** A read model alone, fed through `apply`. */
+/**
+ * A read model alone, fed through `apply`.
+ * @public
+ */
 export const memoryReadModel: Layer.Layer<ReadModel> = Layer.sync(ReadModel, () => makeMemoryReadModel().readModel)

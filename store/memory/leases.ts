@@ -42,4 +42,5 @@ export function makeMemoryLeases(): Leases["Service"] {
   }
 }
 
+/** @public */
 export const memoryLeases: Layer.Layer<Leases> = Layer.sync(Leases, makeMemoryLeases)

@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
-import { EventLog } from "../../core/ports/eventLog.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
 import {
   CONTROL_SUBJECT,
   type LogEntry,

@@ -18,7 +18,7 @@ export const DEPTH_MAX = 64
 export function frame(version: number, json: string, tail: readonly Uint8Array[] = []): Uint8Array {
   const jsonBytes = Buffer.byteLength(json)
   const tailBytes = tail.reduce((sum, part) => sum + part.byteLength, 0)
-  const buffer = Buffer.allocUnsafeSlow(HEADER_BYTES + jsonBytes + tailBytes)
+  const buffer = Buffer.allocUnsafe(HEADER_BYTES + jsonBytes + tailBytes)
   buffer[0] = version
   buffer.writeUInt32LE(jsonBytes, 5)
   buffer.write(json, HEADER_BYTES, "utf8")

@@ -14,7 +14,7 @@ import { attempt } from "./apply.ts"
 import { checked, keysBelow } from "./blobs.ts"
 import { type Connection, openConnection } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
-import { syncDirectory } from "./files.ts"
+import { sync } from "./files.ts"
 import { SCHEMA_VERSION } from "./schema.ts"
 
 const DATABASE = "berth.db"
@@ -121,11 +121,22 @@ const copyBlobs = (from: string, to: string): Effect.Effect<void, BerthError> =>
 
 const publish = (partial: string, target: string): Effect.Effect<void, BerthError> =>
   io(target, async () => {
-    for (const name of await readdir(partial))
+    for (const name of await readdir(partial)) {
       if (name.endsWith("-wal") || name.endsWith("-shm")) await rm(join(partial, name))
+    }
+    for (const path of await filesBelow(partial)) await sync(path)
     await rename(partial, target)
-    await syncDirectory(dirname(target))
+    await sync(dirname(target))
   })
+
+/** Every file and directory below, the deepest first. */
+async function filesBelow(directory: string): Promise<readonly string[]> {
+  const found = await readdir(directory, { withFileTypes: true })
+  const nested = await Promise.all(
+    found.filter((entry) => entry.isDirectory()).map((entry) => filesBelow(join(directory, entry.name))),
+  )
+  return [...nested.flat(), ...found.map((entry) => join(directory, entry.name)), directory]
+}
 
 const mustNotExist = (path: string): Effect.Effect<void, BerthError> =>
   existsSync(path)

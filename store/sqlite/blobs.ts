@@ -12,7 +12,7 @@ import type { Blobs } from "../../core/ports/blobs.ts"
 import { assertBlobKey, blobPrefix } from "../shared/blobKey.ts"
 import { corrupt } from "../shared/frame.ts"
 import { attempt } from "./apply.ts"
-import { syncDirectory, writeDurably } from "./files.ts"
+import { sync, writeDurably } from "./files.ts"
 
 const MAGIC = Buffer.from("BLB1")
 const SHA_BYTES = 32
@@ -50,7 +50,7 @@ export function makeFileBlobs(root: string, bytesMax: number): Blobs["Service"] 
       yield* io(`blobs below ${bare}`, async () => {
         await rm(fileOf(bare), { force: true })
         await rm(join(root, bare), { recursive: true, force: true })
-        await ifThere(syncDirectory(join(root, bare, "..")), undefined)
+        await ifThere(sync(join(root, bare, "..")), undefined)
       })
     })
   return { put, get, list, removePrefix, bytesMax }

@@ -23,21 +23,22 @@ export async function writeDurably(path: string, parts: readonly Uint8Array[], w
     await rm(temporary, { force: true })
     throw error
   }
-  await syncDirectory(dirname(path))
+  await sync(dirname(path))
 }
 
 /** Makes a directory and its parents; each new one is synced into the one above it. */
 export async function makeDirectory(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: 0o700 })
   if (first === undefined) return
-  for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made))
+  for (let made = path; made.length >= first.length; made = dirname(made)) await sync(dirname(made))
 }
 
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r")
+/** Makes what a file or a directory holds durable. */
+export async function sync(path: string): Promise<void> {
+  const opened = await open(path, "r")
   try {
-    await directory.sync()
+    await opened.sync()
   } finally {
-    await directory.close()
+    await opened.close()
   }
 }

@@ -6,7 +6,6 @@
  *   berth.lock        who has the directory, and where it listens
  *   berth.reserve     room for getting out of a full disk
  */
-import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer, type Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
@@ -20,16 +19,17 @@ import { ReadModel } from "../../core/ports/readModel.ts"
 import { rebuildReadModel } from "./apply.ts"
 import { makeFileBlobs } from "./blobs.ts"
 import { type Connection, openConnection } from "./connection.ts"
+import { clearDamage, isDamaged } from "./damage.ts"
 import { Known, openLog, readHead } from "./known.ts"
 import { type DataDirLock, lockDataDir } from "./lock.ts"
 import { makeLog } from "./log.ts"
-import { besideLog, clearDamage, isDamaged, openReadModel } from "./readModel.ts"
+import { besideLog, openReadModel } from "./readModel.ts"
 import { Reserve } from "./reserve.ts"
 import { getMeta, migrate, MODEL_VERSION, setMeta } from "./schema.ts"
 import { makeWriter } from "./writer.ts"
 
 export { backup, restore } from "./backup.ts"
-export { type LockInfo, readLock } from "./lock.ts"
+export { readLock } from "./lock.ts"
 
 export interface SqliteStoreOptions {
   /** Made if it is not there, for its owner only. */
@@ -50,7 +50,7 @@ export class DataDir extends Context.Service<
   }
 >()("store/sqlite/DataDir") {}
 
-export const DATABASE_FILE = "berth.db"
+const DATABASE_FILE = "berth.db"
 
 /**
  * Log, read model and blobs of one data directory. Fails with DATA_DIR_LOCKED while another process has it, with
@@ -87,7 +87,10 @@ export const sqliteStore = (
     }),
   )
 
-/** A read model alone, fed through `apply` from a log that is elsewhere. */
+/**
+ * A read model alone, fed through `apply` from a log that is elsewhere.
+ * @public
+ */
 export const sqliteReadModel = (options: { readonly path: string }): Layer.Layer<ReadModel, BerthError> =>
   Layer.effect(ReadModel, openReadModel(options.path))
 
@@ -120,5 +123,3 @@ const identity = (on: Connection, newId: () => string): Effect.Effect<string, Be
     yield* setMeta(on, "clusterId", made)
     return made
   })
-
-export const hasStore = (dataDir: string): boolean => existsSync(join(dataDir, DATABASE_FILE))

@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { asBerthError, BerthError } from "../../core/errors.ts"
+import type { TaskRow } from "../../core/readmodel/row.ts"
 import { CONTROL_SUBJECT, type LogEntry, type Seq } from "../../core/record.ts"
 import { touchedBy } from "../shared/fold.ts"
 import { Tail } from "../shared/tail.ts"
@@ -14,6 +15,7 @@ import { ENTRY, entryOf } from "./entries.ts"
 import { Hot, type HotTask } from "./hot.ts"
 import type { Committed, Plan, Work } from "./plan.ts"
 import type { Reserve } from "./reserve.ts"
+import { noteDamage } from "./damage.ts"
 import { COLUMNS, rowOf } from "./rows.ts"
 import { getMeta, setMeta, tune } from "./schema.ts"
 
@@ -177,19 +179,27 @@ export const readTasks = (
        left join tasks t on t.id = wanted.task_id`,
       JSON.stringify(ids),
     ),
-    (found) => new Map(found.map((stored) => [String(stored["task_id"]), taskOf(stored)])),
+    (found) => new Map(found.map((stored) => [String(stored["task_id"]), taskOf(on, stored)])),
   )
 
-function taskOf(stored: Row): HotTask | BerthError {
+function taskOf(on: Connection, stored: Row): HotTask | BerthError {
   try {
     const last = stored["seq"] === null ? null : entryOf(stored)
-    const columns = Object.entries(stored).flatMap(([name, value]) =>
-      name.startsWith("t_") ? [[name.slice(2), value] as const] : [],
-    )
-    const row = stored["t_id"] === null ? null : rowOf(Object.fromEntries(columns))
+    const row = stored["t_id"] === null ? null : checkedRow(on, stored)
     return { last, row, bytes: (stored["body"] as Uint8Array | null)?.byteLength ?? 0 }
   } catch (error) {
     return asBerthError(error)
+  }
+}
+
+/** The row's columns carry a prefix here. A damaged one is remembered, so that the next start folds the model anew. */
+function checkedRow(on: Connection, stored: Row): TaskRow {
+  const columns = Object.entries(stored).filter(([name]) => name.startsWith("t_"))
+  try {
+    return rowOf(Object.fromEntries(columns.map(([name, value]) => [name.slice(2), value])))
+  } catch (error) {
+    noteDamage(on.path)
+    throw error
   }
 }
 

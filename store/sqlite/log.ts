@@ -1,6 +1,6 @@
 /** The event log over one SQLite file: writes through the group commit, reads from what is hot, else from a connection of their own. */
 import { Effect } from "effect"
-import type { BerthError } from "../../core/errors.ts"
+import { BerthError } from "../../core/errors.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
 import {
   type LogEntry,
@@ -13,7 +13,6 @@ import {
 } from "../../core/record.ts"
 import { encode } from "../shared/codec.ts"
 import { feedFrom } from "../shared/feed.ts"
-import { BerthError as Failure } from "../../core/errors.ts"
 import { attempt } from "./apply.ts"
 import type { Connection } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
@@ -21,7 +20,7 @@ import { type Known, readTasks } from "./known.ts"
 import { taskOfSubject } from "./plan.ts"
 import type { Writer } from "./writer.ts"
 
-/** Entries of one page from the disk; with the largest records that is 64 MiB. */
+/** Entries of one page of the feed from the disk; with the largest records that is 64 MiB. */
 const PAGE_MAX = 250
 
 const OF_ONE = `select ${ENTRY} from entries where subject = ? and seq > ? order by seq limit ?`
@@ -43,7 +42,7 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
       taskId,
       Effect.flatMap(readTasks(reader, [taskId]), (found) => {
         const task = found.get(taskId)
-        if (task instanceof Failure) return Effect.fail(task)
+        if (task instanceof BerthError) return Effect.fail(task)
         return Effect.succeed(task ?? { last: null, row: null, bytes: 0 })
       }),
     )
@@ -61,7 +60,7 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
     lastControl: Effect.sync(() => known.control),
     after: (subject, afterSeq) => Effect.map(read(OF_ONE, subject, afterSeq, 1), (entries) => entries[0] ?? null),
     readTask: (taskId, afterSeq, entriesMax) =>
-      read(OF_TASK, stateSubject(taskId), outputSubject(taskId), afterSeq, Math.min(entriesMax, PAGE_MAX)),
+      read(OF_TASK, stateSubject(taskId), outputSubject(taskId), afterSeq, entriesMax),
     feed: (afterSeq) => feedFrom(known.tail, page, afterSeq),
     head: Effect.sync(() => known.tail.head),
     purgeOutput: (taskId) => Effect.asVoid(writer.submit({ kind: "purgeOutput", taskId })),

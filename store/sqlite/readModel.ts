@@ -1,5 +1,4 @@
 /** A read model of its own, for a node whose log is elsewhere: the same tables as beside the log, and a checkpoint. */
-import { existsSync, rmSync, writeFileSync } from "node:fs"
 import { Effect, type Scope, Semaphore } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
@@ -7,6 +6,7 @@ import type { LogEntry } from "../../core/record.ts"
 import { applyEntries } from "./apply.ts"
 import { prepareBatch } from "./batch.ts"
 import { type Connection, openConnection, transaction } from "./connection.ts"
+import { clearDamage, isDamaged, noteDamage } from "./damage.ts"
 import { makeQueries } from "./queries.ts"
 import { createModel, getMeta, MODEL_VERSION, setMeta, tune } from "./schema.ts"
 
@@ -55,9 +55,3 @@ export const besideLog = (reader: Connection, path: string, head: Effect.Effect<
     ),
   checkpoint: head,
 })
-
-/** Remembered in a file of its own, because the next start decides by it and the database may be what is damaged. */
-const marker = (path: string): string => `${path}.rebuild`
-export const isDamaged = (path: string): boolean => existsSync(marker(path))
-export const noteDamage = (path: string): void => writeFileSync(marker(path), "", { mode: 0o600 })
-export const clearDamage = (path: string): void => rmSync(marker(path), { force: true })

@@ -5,12 +5,12 @@ import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { LogEntry } from "../../core/record.ts"
 import { makeMemoryReadModel, makeMemoryStore } from "../../store/memory/index.ts"
+import { noteDamage } from "../../store/sqlite/damage.ts"
 import { openReadModel } from "../../store/sqlite/readModel.ts"
-import { noteDamage } from "../../store/sqlite/readModel.ts"
 import { isolate } from "../support/effect.ts"
+import { takeFeed } from "../support/feed.ts"
 import { answers, history, play } from "../support/history.ts"
 import { reopenable, temporaryDir } from "../support/sqlite.ts"
-import { takeFeed } from "./eventLog.contract.ts"
 
 const cut = <A>(all: readonly A[], sizes: readonly number[]): readonly (readonly A[])[] => {
   const batches: A[][] = []

@@ -31,13 +31,14 @@ export async function openDoor(
   const clock = more.clock ?? liveClock
   const tasks = fakeTasks(clock.nowMs)
   const registry = new Registry()
-  const router = makeRouter({ tasks: tasks.service, clock, logger: SILENT, version: "0.0.0" })
+  const logger = more.logger ?? SILENT
+  const router = makeRouter({ tasks: tasks.service, clock, logger, version: "0.0.0" })
   const server = await Effect.runPromise(
     listen({
       tasks: tasks.service,
       router,
       clock,
-      logger: SILENT,
+      logger,
       auth: { secret: SECRET, jwks: null },
       port: 0,
       registry,

@@ -68,7 +68,7 @@ export interface FakeSession {
 
 export function fakeSession(
   limits: Partial<DoorLimits> = {},
-  more: { readonly identity?: Partial<Identity>; readonly authenticator?: SessionOptions["authenticator"] } = {},
+  more: { readonly identity?: Partial<Identity> } & Partial<Pick<SessionOptions, "authenticator" | "metrics">> = {},
 ): FakeSession {
   const clock = manualClock()
   const tasks = fakeTasks(clock.nowMs)
@@ -84,7 +84,7 @@ export function fakeSession(
     authenticator: more.authenticator ?? null,
     clock,
     limits: doorLimits(limits),
-    metrics: NO_METRICS,
+    metrics: more.metrics ?? NO_METRICS,
     logger: SILENT,
   })
   return {

@@ -84,12 +84,12 @@ export const smallDisk = (megabytes: number): Effect.Effect<string, never, Scope
   Effect.acquireRelease(
     Effect.sync(() => {
       const path = mkdtempSync(join(tmpdir(), "berth-small-"))
-      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path])
+      execFileSync("/bin/mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path])
       return path
     }),
     (path) =>
       Effect.sync(() => {
-        execFileSync("umount", ["-l", path])
+        execFileSync("/bin/umount", ["-l", path])
         rmSync(path, { recursive: true, force: true })
       }),
   )
@@ -115,8 +115,8 @@ export const freeDisk = (path: string): Effect.Effect<void> =>
 function canMount(): string | null {
   try {
     const path = mkdtempSync(join(tmpdir(), "berth-small-"))
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", path], { stdio: "ignore" })
-    execFileSync("umount", [path], { stdio: "ignore" })
+    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", path], { stdio: "ignore" })
+    execFileSync("/bin/umount", [path], { stdio: "ignore" })
     rmSync(path, { recursive: true, force: true })
     return null
   } catch {

@@ -32,7 +32,7 @@ export function parseEnd(words: readonly string[]): EndReport | null {
   const code = number(status)
   return {
     stage: stage === "compile" ? "compile" : "run",
-    signalled: how === "signal" || code === 130 || code === 141,
+    signalled: code !== null && code > 128 && (how === "signal" || code === 130 || code === 141),
     status: code ?? 125,
     wallCs: number(wall) ?? 0,
     cpuMs: cpuMsOf(number(cpu)),
@@ -82,7 +82,7 @@ const commandMessage = (status: number): string | null =>
   status === 127 ? "the command was not found" : status === 126 ? "the command could not be executed" : null
 
 const how = (facts: Facts): Pick<Exit, "exitCode" | "signal"> =>
-  facts.signalled && facts.status > 128
+  facts.signalled
     ? { exitCode: null, signal: signalName(facts.status - 128) }
     : { exitCode: facts.status, signal: null }
 

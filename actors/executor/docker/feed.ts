@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto"
 import type { Program } from "../../../core/task/spec.ts"
+import { stdinName } from "./jobScript.ts"
 
 /**
- * What goes into a container's stdin: the nonce on a line, then an uncompressed tar archive.
+ * What goes into a container's stdin: the nonce and a file's name on a line, then an uncompressed tar archive.
  *
  *   FE1. The last member is `.ok-<nonce>`; without it the bootstrap runs nothing.
  *   FE2. Names of more than 100 bytes use GNU's long-name member, which GNU tar and busybox both read (busybox skips pax).
@@ -84,6 +86,9 @@ export function programMembers(program: Exclude<Program, { kind: "handler" }>): 
   return { files, stdin: program.stdin === null ? null : Buffer.from(program.stdin.content, program.stdin.encoding) }
 }
 
+/** The shell's arguments show it, so it must not tell the nonce, and no program's file has it. */
+const scriptName = (nonce: string): string => `.berth-${createHash("sha256").update(nonce).digest("hex").slice(0, 16)}`
+
 /** All that the bootstrap reads, FE1 to FE3. */
 export function feedOf(input: {
   readonly nonce: string
@@ -94,9 +99,10 @@ export function feedOf(input: {
   readonly uid: number
 }): Uint8Array[] {
   const own = (path: string, bytes: Uint8Array): Member => ({ path, bytes, executable: false })
-  const members = [own(`.job-${input.nonce}`, encoder.encode(input.script))]
-  if (input.stdin !== null) members.push(own(`.in-${input.nonce}`, input.stdin))
+  const name = scriptName(input.nonce)
+  const members = [own(name, encoder.encode(input.script))]
+  if (input.stdin !== null) members.push(own(stdinName(input.nonce), input.stdin))
   if (input.withOut) members.push(own("out/", new Uint8Array(0)))
   members.push(...input.files, own(`.ok-${input.nonce}`, new Uint8Array(0)))
-  return [encoder.encode(`${input.nonce}\n`), ...archive(members, input.uid)]
+  return [encoder.encode(`${input.nonce} ${name}\n`), ...archive(members, input.uid)]
 }

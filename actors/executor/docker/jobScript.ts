@@ -2,7 +2,8 @@ import type { Job } from "../../../core/ports/executor.ts"
 import type { RuntimeCommands } from "../../../core/runtime/catalogue.ts"
 
 /**
- * One job's part of the bootstrap, read by the shell with `.`: numbers, the environment and the commands.
+ * One job's part of the second shell program, which the supervisor's text follows: numbers, environment and commands. It only
+ * defines; by itself it runs nothing.
  *
  *   JS1. Every value is in single quotes, in which a shell takes all bytes but NUL and the quote itself as they are.
  *   JS2. Names that a shell cannot export, or keeps for itself, go through `env`.
@@ -27,7 +28,9 @@ export interface JobScript {
 /** Hundredths of a second, never 0: the bootstrap's unit. */
 export const centisecondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 10))
 
-/** @returns the text of the member `.job-<nonce>` */
+/** Where the program's stdin lies in /box until it is opened. */
+export const stdinName = (nonce: string): string => `.in-${nonce}`
+
 export function jobScript(job: JobScript): string {
   const plain: string[] = []
   const through: string[] = []
@@ -39,10 +42,11 @@ export function jobScript(job: JobScript): string {
   const run = (argv: readonly string[]) => `${prefix} ${argv.map(quote).join(" ")}`
   const { compile } = job.commands
   return [
+    `berth_n=${job.nonce}`,
     `berth_limit=${centisecondsOf(job.spec.timeoutMs)}`,
     `berth_grace=${centisecondsOf(job.spec.graceMs)}`,
     `berth_hold=${Math.ceil(job.holdMs / 1_000)}`,
-    `berth_stdin=${job.hasStdin ? quote(`/box/.in-${job.nonce}`) : "/dev/null"}`,
+    `berth_stdin=${job.hasStdin ? quote(`/box/${stdinName(job.nonce)}`) : "/dev/null"}`,
     `berth_compiled=${compile === undefined ? 0 : 1}`,
     ["berth_env() {", "unset OLDPWD", ...plain, "}"].join("\n"),
     compile === undefined ? "" : `berth_compile() {\n${run(compile)}\n}`,

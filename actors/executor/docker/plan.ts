@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { Job } from "../../../core/ports/executor.ts"
 import type { Program } from "../../../core/task/spec.ts"
-import { BOOTSTRAP } from "./bootstrap.ts"
+import { BOOTSTRAP, SUPERVISOR } from "./bootstrap.ts"
 import { boxBytesOf, feedOf, type Member, programMembers } from "./feed.ts"
 import type { Chosen } from "./image.ts"
 import { jobScript } from "./jobScript.ts"
@@ -81,5 +81,5 @@ export function feedFor(
     holdMs: job.spec.artifacts ? input.holdMs : 0,
     spec: job.spec,
   })
-  return feedOf({ nonce: input.nonce, script, stdin, files, withOut: job.spec.artifacts, uid: input.uid })
+  return feedOf({ nonce: input.nonce, script: script + SUPERVISOR, stdin, files, withOut: job.spec.artifacts, uid: input.uid })
 }

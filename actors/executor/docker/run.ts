@@ -27,7 +27,7 @@ import { stopPlace } from "./stop.ts"
 
 const NONE: Readonly<Record<OutputStream, number>> = { stdout: 0, stderr: 0 }
 /** For a watcher that does its duty: SIGTERM at the limit, SIGKILL after the grace period. */
-const WATCHER_SLACK_MS = 1_000
+const WATCHER_SLACK_MS = 250
 
 export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
   place.containerId === null

@@ -36,30 +36,35 @@ export const killContainer = (ctx: Context, id: string, live: Live): Effect.Effe
     { 404: () => undefined, 409: () => undefined },
   )
 
-/** SO1. @returns false when the program cannot hear a signal, because it is paused */
-const terminate = (ctx: Context, id: string, bootstrapped: boolean): Effect.Effect<boolean, BerthError> => {
+/** SO1. What it cannot reach, because it has ended or cannot take another process, the grace period deals with. */
+const terminate = (ctx: Context, id: string, bootstrapped: boolean): Effect.Effect<void, BerthError> => {
   const container = ctx.engine.docker.getContainer(id)
+  const nothing = () => undefined
   if (!bootstrapped)
-    return ctx.engine.call<boolean>(CALLS.kill, () => container.kill({ signal: "SIGTERM" }).then(() => true), {
-      404: () => true,
-      409: () => true,
+    return ctx.engine.call<void>(CALLS.kill, () => container.kill({ signal: "SIGTERM" }).then(nothing), {
+      404: nothing,
+      409: nothing,
     })
-  return ctx.engine.call<boolean>(
+  return ctx.engine.call<void>(
     CALLS.exec,
     async () => {
       const exec = await container.exec({ Cmd: TERM_ALL, AttachStdout: false, AttachStderr: false })
       await exec.start({ Detach: true })
-      return true
     },
-    { 404: () => true, 409: () => true, 400: () => true, 500: () => true },
+    { 404: nothing, 409: nothing, 400: nothing, 500: nothing },
   )
 }
 
 const endedWithin = (ctx: Context, live: Live, ms: number): Effect.Effect<boolean> =>
   Effect.raceFirst(Effect.as(Latch.await(live.ended), true), Effect.as(ctx.options.clock.sleep(ms), false))
 
-const watcherDoesIt = (ctx: Context, job: Job, live: Live): boolean =>
-  live.beganMonoMs !== null && ctx.options.clock.monoMs() - live.beganMonoMs >= job.spec.timeoutMs - SLACK_MS / 4
+/** SO3. How long the watcher still has for SIGTERM, grace and SIGKILL; null while it has no reason to act yet. */
+function watcherLeftMs(ctx: Context, job: Job, live: Live): number | null {
+  if (live.beganMonoMs === null) return null
+  const ranMs = ctx.options.clock.monoMs() - live.beganMonoMs
+  if (ranMs < job.spec.timeoutMs - SLACK_MS / 4) return null
+  return Math.max(0, job.spec.timeoutMs + job.spec.graceMs + SLACK_MS - ranMs)
+}
 
 export const stopPlace = (ctx: Context, job: Job, id: string, mode: StopMode): Effect.Effect<void, BerthError> =>
   Effect.gen(function* () {
@@ -71,10 +76,9 @@ export const stopPlace = (ctx: Context, job: Job, id: string, mode: StopMode): E
     const found = yield* ctx.inspect(id)
     if (found === null || !found.State.Running) return
     const bootstrapped = found.Config.OpenStdin
-    let graceMs = job.spec.graceMs
+    const leftMs = mode === "deadline" && bootstrapped ? watcherLeftMs(ctx, job, live) : null
     // A paused program hears nothing and must not go on first: its lease may be gone.
-    if (found.State.Paused) graceMs = 0
-    else if (mode === "deadline" && bootstrapped && watcherDoesIt(ctx, job, live)) graceMs += SLACK_MS
-    else if (first) yield* terminate(ctx, id, bootstrapped)
-    if (!(yield* endedWithin(ctx, live, graceMs))) yield* killContainer(ctx, id, live)
+    const waitMs = found.State.Paused ? 0 : (leftMs ?? job.spec.graceMs)
+    if (first && waitMs > 0 && leftMs === null) yield* terminate(ctx, id, bootstrapped)
+    if (!(yield* endedWithin(ctx, live, waitMs))) yield* killContainer(ctx, id, live)
   })

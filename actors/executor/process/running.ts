@@ -8,6 +8,7 @@
  *   PR2. The end is told after all that the program had written by then is with the sink.
  *   PR3. A program that writes much faster than the sink takes is held (SIGSTOP) until the sink has caught up.
  *   PR4. Nothing here ends the program when its run is interrupted or this process goes away.
+ *   PR5. A process number that was read is signalled only while it belongs to the very process that wrote it.
  */
 import type { ChildProcess } from "node:child_process"
 import { stat } from "node:fs/promises"
@@ -75,24 +76,23 @@ export class RunningProgram {
       const keeper = yield* this.load()
       if (keeper === null) return yield* Effect.fail(lost("the program was never started, or its directory is gone"))
       // A predecessor may have held or paused it.
-      if (!this.#isPaused) signalGroup(keeper.pid, "SIGCONT")
-      if (this.#stop !== null) this.#sendStop(keeper.pid)
+      if (!this.#isPaused && !this.#isEnded) signalGroup(keeper.pid, "SIGCONT")
+      if (this.#stop !== null && !this.#isEnded) this.#sendStop(keeper.pid)
       yield* sink.began
       return yield* this.#followed(sink, offsets)
     })
   }
 
-  /** Reads who the keeper is; null when there is none. */
+  /** Reads who the keeper is, and whether it is still that process (PR5); null when there is none. */
   load(): Effect.Effect<KeeperIdentity | null, BerthError> {
     return Effect.suspend(() => {
       if (this.#keeper !== null) return Effect.succeed(this.#keeper)
-      return Effect.map(
-        onDisk(() => readControl(this.#paths, "keeper")),
-        (text) => {
-          this.#keeper = parseIdentity(text)
-          return this.#keeper
-        },
-      )
+      return onDisk(async () => {
+        const keeper = parseIdentity(await readControl(this.#paths, "keeper"))
+        if (keeper !== null && !(await isAlive(keeper))) this.#ended()
+        this.#keeper ??= keeper
+        return this.#keeper
+      })
     })
   }
 

@@ -8,8 +8,11 @@ const NAMES = new Map<number, string>(Object.entries(constants.signals).map(([na
 /** `SIGTERM` for 15; where two names share a number, the system's last one. */
 export const signalName = (number: number): string => NAMES.get(number) ?? `SIG${number}`
 
-/** Sends to all processes of a group. False when there are none. */
+/** Sends to all processes of a group. False when there are none, and for 0 and 1, which would mean ourselves and everybody. */
 export const signalGroup = (pid: number, signal: NodeJS.Signals): boolean => {
+  // kill(2) takes -1 for every process that there is, and 0 for our own group.
+  if (!Number.isInteger(pid) || pid <= 1) return false
+  if (!Number.isSafeInteger(pid) || pid < 2) return false
   try {
     process.kill(-pid, signal)
     return true

@@ -19,8 +19,18 @@ const CHANGES: readonly Change[] = [
     make: (client, id) => client.cancel(id),
     done: "is to stop",
   },
-  { name: "kill", description: "stop tasks at once", make: (client, id) => client.kill(id), done: "is to stop at once" },
-  { name: "retry", description: "one more attempt for failed tasks", make: (client, id) => client.retry(id), done: "is tried again" },
+  {
+    name: "kill",
+    description: "stop tasks at once",
+    make: (client, id) => client.kill(id),
+    done: "is to stop at once",
+  },
+  {
+    name: "retry",
+    description: "one more attempt for failed tasks",
+    make: (client, id) => client.retry(id),
+    done: "is tried again",
+  },
   {
     name: "delete",
     description: "purge tasks that have ended, with output and artifacts",
@@ -41,7 +51,12 @@ export function declareChanges(program: Command, context: CommandContext): void 
   }
 }
 
-async function changeAll(change: Change, ids: readonly string[], client: BerthClient, printer: Printer): Promise<number> {
+async function changeAll(
+  change: Change,
+  ids: readonly string[],
+  client: BerthClient,
+  printer: Printer,
+): Promise<number> {
   let code: number = EXIT.ok
   for (const id of ids) {
     try {

@@ -81,7 +81,10 @@ function resultLines({ result }: Task): readonly (readonly [string, string | num
     ["image", result.imageDigest],
     ["overlap", result.overlapPossible ? "a lost worker may have run it at the same time" : null],
     ["no artifacts", result.artifactsMissing],
-    ...result.artifacts.map((artifact): readonly [string, string] => ["artifact", `${artifact.path}, ${showBytes(artifact.sizeBytes)}`]),
+    ...result.artifacts.map((artifact): readonly [string, string] => [
+      "artifact",
+      `${artifact.path}, ${showBytes(artifact.sizeBytes)}`,
+    ]),
   ]
 }
 

@@ -67,5 +67,8 @@ async function printSoFar(handle: TaskHandle, flags: LogsFlags, host: CliHost, p
 async function print(event: TaskEvent, stream: string | null, host: CliHost, printer: Printer): Promise<void> {
   if ((event.type !== "output" && event.type !== "gap") || (stream !== null && event.stream !== stream)) return
   if (event.type === "output") await host[event.stream].write(event.bytes)
-  else await printer.note(`[${event.bytes === null ? "some bytes" : showBytes(event.bytes)} of ${event.stream} were not kept]`)
+  else
+    await printer.note(
+      `[${event.bytes === null ? "some bytes" : showBytes(event.bytes)} of ${event.stream} were not kept]`,
+    )
 }

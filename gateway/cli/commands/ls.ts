@@ -39,7 +39,9 @@ export function declareLs(program: Command, context: CommandContext): void {
       attemptWithClient(context, flags, async (client, printer) => {
         const query: TaskQuery = {
           ...pageQuery(flags),
-          ...(flags.status === undefined ? {} : { statuses: flags.status.map((text) => parseWord("--status", text, STATUSES)) }),
+          ...(flags.status === undefined
+            ? {}
+            : { statuses: flags.status.map((text) => parseWord("--status", text, STATUSES)) }),
           ...(flags.lane === undefined ? {} : { lanes: flags.lane.map((text) => parseWord("--lane", text, LANES)) }),
           ...(flags.owner === undefined ? {} : { owner: flags.owner }),
         }
@@ -57,7 +59,12 @@ export const pageQuery = (flags: PageFlags): Pick<TaskQuery, "labels" | "rowsMax
 })
 
 /** Prints the first tasks of a list: a line each for programs, a table for people. */
-export async function printTasks(list: TaskList, limit: number, printer: Printer, context: CommandContext): Promise<number> {
+export async function printTasks(
+  list: TaskList,
+  limit: number,
+  printer: Printer,
+  context: CommandContext,
+): Promise<number> {
   const tasks: Task[] = []
   for await (const task of list) {
     if (printer.json) await printer.answer(task, "")
@@ -66,7 +73,14 @@ export async function printTasks(list: TaskList, limit: number, printer: Printer
     if (limit === 0) break
   }
   const nowMs = context.host.nowMs()
-  if (!printer.json) await printer.answer(null, table(HEAD, tasks.map((task) => row(task, nowMs))))
+  if (!printer.json)
+    await printer.answer(
+      null,
+      table(
+        HEAD,
+        tasks.map((task) => row(task, nowMs)),
+      ),
+    )
   return EXIT.ok
 }
 

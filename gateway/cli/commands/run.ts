@@ -20,7 +20,9 @@ export function declareRun(program: Command, context: CommandContext): void {
     .option("--artifacts <dir>", "write what the program leaves in /box/out into this folder")
     .option("--executor <name>", "where there is no server: docker or process")
     .option("--slots <number>", "where there is no server: programs at once")
-    .action((words: string[], flags: RunFlags) => attempt(context, flags, (printer) => run(words, flags, context, printer)))
+    .action((words: string[], flags: RunFlags) =>
+      attempt(context, flags, (printer) => run(words, flags, context, printer)),
+    )
   withServerFlags(withTaskFlags(program.command("submit")))
     .description("submit a file or folder and print the task's id")
     .argument("[words...]", "FILE|FOLDER [ARGUMENTS…], or after --image: COMMAND …")
@@ -28,7 +30,12 @@ export function declareRun(program: Command, context: CommandContext): void {
     .action((words: string[], flags: SubmitFlags) => submit(words, flags, context))
 }
 
-async function run(words: readonly string[], flags: RunFlags, context: CommandContext, printer: Printer): Promise<number> {
+async function run(
+  words: readonly string[],
+  flags: RunFlags,
+  context: CommandContext,
+  printer: Printer,
+): Promise<number> {
   const { host } = context
   // Before anything is run: a folder that cannot be written to is our failure, not the program's.
   const folder = flags.artifacts === undefined ? null : await ArtifactsFolder.open(flags.artifacts)
@@ -64,7 +71,8 @@ export function comeBack(handle: TaskHandle, session: Pick<Session, "embedded">)
 }
 
 async function left(handle: TaskHandle, printer: Printer): Promise<number> {
-  if (printer.json) await printer.say(JSON.stringify({ id: handle.id, status: handle.known?.status ?? null, detached: true }))
+  if (printer.json)
+    await printer.say(JSON.stringify({ id: handle.id, status: handle.known?.status ?? null, detached: true }))
   return EXIT.cancelled
 }
 

@@ -35,7 +35,10 @@ async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promis
   })
   try {
     const { url, token, pid, dataDir } = server
-    await printer.answer({ url, token, pid, dataDir }, `berth ${host.version} listens on ${url}, data in ${dataDir}, pid ${pid}\n`)
+    await printer.answer(
+      { url, token, pid, dataDir },
+      `berth ${host.version} listens on ${url}, data in ${dataDir}, pid ${pid}\n`,
+    )
     await server.closed
     return EXIT.ok
   } finally {

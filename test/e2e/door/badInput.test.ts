@@ -226,17 +226,23 @@ describe("what breaks the framing ends the connection, and only that one", () =>
     expect(await ended()).toBe(1009)
   })
 
-  it("a message of a million fragments: 1008 at the sixty-fifth; sixty-four are read", async () => {
-    const part = (data: string, fin: boolean) => ann.socket.send(data, { fin })
-    part('{"id":"parts"', false)
-    for (let at = 2; at < DOOR.fragmentsMax; at++) part(" ", false)
-    part("}", true)
+  it("a message of sixty-five fragments: 1008; one of sixty-four is read", async () => {
+    const inParts = (count: number) => {
+      const parts = ['{"id":"parts"', ...Array.from({ length: count - 2 }, () => " "), "}"]
+      for (const [at, data] of parts.entries()) ann.socket.send(data, { fin: at === count - 1 })
+    }
+    inParts(DOOR.fragmentsMax)
     expect((await ann.next()).id).toBe("parts")
+    inParts(DOOR.fragmentsMax + 1)
+    expect(await ended()).toBe(1008)
+  })
+
+  it("a message of a million fragments: 1008, long before its end", async () => {
     let isOpen = true
     void ann.closed.then(() => (isOpen = false))
     let sent = 0
     while (sent < 1_000_000 && isOpen) {
-      for (let at = 0; at < 100; at++, sent++) part("x", false)
+      for (let at = 0; at < 100; at++, sent++) ann.socket.send("x", { fin: false })
       await new Promise((resolve) => setImmediate(resolve))
     }
     expect(await ended()).toBe(1008)

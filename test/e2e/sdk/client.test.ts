@@ -30,7 +30,9 @@ const collect = async (events: AsyncIterable<TaskEvent>) => {
   return seen
 }
 const comparable = (events: readonly (TaskEvent | WatchEvent)[]) =>
-  events.map((event) => (event.type === "output" ? { ...event, bytes: Buffer.from(event.bytes).toString("hex") } : event))
+  events.map((event) =>
+    event.type === "output" ? { ...event, bytes: Buffer.from(event.bytes).toString("hex") } : event,
+  )
 const logOf = (id: string) => comparable(door.tasks.log.filter((event) => event.taskId === id))
 const until = async (isSo: () => boolean) => {
   while (!isSo()) await settle(1)
@@ -49,7 +51,14 @@ describe("one task, over a real socket", () => {
       },
       onEvent: (event) => events.push(event.type),
     })
-    expect(outcome).toMatchObject({ status: "failed", ok: false, reason: "exit_nonzero", exitCode: 3, wallMs: 1_000, cpuMs: 500 })
+    expect(outcome).toMatchObject({
+      status: "failed",
+      ok: false,
+      reason: "exit_nonzero",
+      exitCode: 3,
+      wallMs: 1_000,
+      cpuMs: 500,
+    })
     expect([outcome.stdout, outcome.stderr]).toEqual(["héllo \u{1f600}\n", "warning\n"])
     expect(events).toEqual(["state", "state", "output", "output", "state", "end"])
   })
@@ -60,7 +69,14 @@ describe("one task, over a real socket", () => {
     const bytes = [...Buffer.from("ж\u{1f600}"), 0xff, 0x00, 0xc3]
     program.start()
     bytes.forEach((byte, offset) =>
-      door.tasks.emit(handle.id, { type: "output", attempt: 1, epoch: 1, stream: "stdout", offset, bytes: Uint8Array.of(byte) }),
+      door.tasks.emit(handle.id, {
+        type: "output",
+        attempt: 1,
+        epoch: 1,
+        stream: "stdout",
+        offset,
+        bytes: Uint8Array.of(byte),
+      }),
     )
     program.end()
     const got: number[] = []

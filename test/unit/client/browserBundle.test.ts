@@ -1,6 +1,7 @@
 import { createContext, runInContext } from "node:vm"
 import { join } from "node:path"
 import { build } from "vite"
+import type { connect as Connect } from "../../../gateway/client/browser.ts"
 import { beforeAll, describe, expect, it } from "vitest"
 
 const ENTRY = join(import.meta.dirname, "../../../gateway/client/browser.ts")
@@ -75,7 +76,7 @@ describe("does the client run in a browser?", () => {
       AbortController,
     })
     runInContext(chunk.code, page)
-    const { connect } = runInContext("berth", page) as typeof import("../../../gateway/client/browser.ts")
+    const { connect } = runInContext("berth", page) as { readonly connect: typeof Connect }
     const client = await connect("https://berth.example", { token: "head.body.sign" })
     expect(opened[0]?.url).toBe("wss://berth.example/v1")
     expect([...(opened[0]?.protocols ?? [])]).toEqual(["berth.v1", "berth.token.head.body.sign"])

@@ -268,13 +268,19 @@ describe("under any history", () => {
           if (taken === "end") socket.end()
           if (taken === "refuse") socket.end({ httpStatus: 401 })
           if (taken === "push") socket.push({})
-          if (taken === "late echo") for (const old of network.sockets.slice(0, -1)) [old.accept(), old.push({}), old.end()]
+          for (const old of taken === "late echo" ? network.sockets.slice(0, -1) : []) {
+            old.accept()
+            old.push({})
+            old.end()
+          }
           if (taken === "close") connection.close()
           if (taken === "wait") await clock.advance(1_500)
           expect(network.sockets.filter((each) => each.isOpen()).length).toBeLessThanOrEqual(1)
           visited.add(connection.isOpen ? "open" : (log.at(-1) ?? "connecting"))
         }
-        const turns = log.filter((line) => !line.startsWith("frame") && line !== "probe").map((line) => line.split(" ")[0])
+        const turns = log
+          .filter((line) => !line.startsWith("frame") && line !== "probe")
+          .map((line) => line.split(" ")[0])
         const ended = turns.indexOf("ended")
         expect(ended === -1 || ended === turns.length - 1).toBe(true)
         turns.filter((turn) => turn !== "ended").forEach((turn, at) => expect(turn).toBe(at % 2 === 0 ? "up" : "down"))

@@ -209,7 +209,8 @@ describe("what comes in", () => {
   it("R5: notifications are handed over, and nonsense is ignored", async () => {
     const { network, notified, call } = await open()
     network.last().accept()
-    for (const nonsense of [null, 7, "x", [], {}, { id: "a" }, { id: 99, result: 1 }, { method: 5 }]) network.last().push(nonsense)
+    for (const nonsense of [null, 7, "x", [], {}, { id: "a" }, { id: 99, result: 1 }, { method: 5 }])
+      network.last().push(nonsense)
     network.last().notify("task.event", { n: 1 })
     const answered = call("a")
     network.last().push({ id: network.last().sent[0]?.id, error: "not an object" })
@@ -242,7 +243,8 @@ describe("under any history", () => {
             const frame = network.last().sent[Math.floor(network.last().sent.length / 2)]
             if (frame !== undefined && taken === "reply") network.last().reply(frame, {})
             // A refusal means that it was not begun: that one may be sent again.
-            if (frame !== undefined && taken === "refuse" && !fixed.includes(frame.method)) network.last().refuse(frame, "TOO_MANY")
+            if (frame !== undefined && taken === "refuse" && !fixed.includes(frame.method))
+              network.last().refuse(frame, "TOO_MANY")
           }
         }
         connection.close(berthError("SHUTTING_DOWN", "over"))

@@ -33,7 +33,9 @@ function lifeOf(lines: number, siblings = true): readonly WatchEvent[] {
 
 /** Two events that follow each other share a record, as far as the log's order allows. */
 const pairUp = (event: WatchEvent): { seq?: number } =>
-  event.seq !== null && event.type !== "state" && event.type !== "end" && event.seq % 2 === 1 ? { seq: event.seq - 1 } : {}
+  event.seq !== null && event.type !== "state" && event.type !== "end" && event.seq % 2 === 1
+    ? { seq: event.seq - 1 }
+    : {}
 
 interface Server {
   readonly log: readonly WatchEvent[]
@@ -158,7 +160,12 @@ describe("how does a watch end?", () => {
       (socket, frame) => socket.refuse(frame, "NOT_FOUND"),
       (socket) => socket.accept(),
     )
-    const client = await BerthClient.open({ urls: ["ws://a"], token: "t", transport: network.transport, timing: eagerTiming() })
+    const client = await BerthClient.open({
+      urls: ["ws://a"],
+      token: "t",
+      transport: network.transport,
+      timing: eagerTiming(),
+    })
     clients.push(client)
     await expect(collect(client.watch("nobody"))).rejects.toMatchObject({ code: "NOT_FOUND" })
   })
@@ -181,7 +188,12 @@ describe("how does a watch end?", () => {
       },
       (socket) => socket.accept(),
     )
-    const client = await BerthClient.open({ urls: ["ws://a"], token: "t", transport: network.transport, timing: eagerTiming() })
+    const client = await BerthClient.open({
+      urls: ["ws://a"],
+      token: "t",
+      transport: network.transport,
+      timing: eagerTiming(),
+    })
     clients.push(client)
     expect(comparable(await collect(client.watch("task-1")))).toEqual(comparable(log))
     expect(tries).toBe(3)
@@ -192,7 +204,12 @@ describe("how does a watch end?", () => {
       () => {},
       (socket) => socket.accept(),
     )
-    const client = await BerthClient.open({ urls: ["ws://a"], token: "t", transport: silent.transport, timing: eagerTiming() })
+    const client = await BerthClient.open({
+      urls: ["ws://a"],
+      token: "t",
+      transport: silent.transport,
+      timing: eagerTiming(),
+    })
     const stop = new AbortController()
     const aborted = collect(client.watch("task-1", { signal: stop.signal }))
     const closed = collect(client.watch("task-1"))
@@ -213,7 +230,12 @@ describe("how does a watch end?", () => {
       (socket, frame) => void held.push([socket, frame]),
       (socket) => socket.accept(),
     )
-    const slow = await BerthClient.open({ urls: ["ws://a"], token: "t", transport: network.transport, timing: eagerTiming() })
+    const slow = await BerthClient.open({
+      urls: ["ws://a"],
+      token: "t",
+      transport: network.transport,
+      timing: eagerTiming(),
+    })
     clients.push(slow)
     const events = slow.watch("task-1")
     const next = events.next()

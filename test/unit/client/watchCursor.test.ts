@@ -75,13 +75,25 @@ describe("what does a cursor let through?", () => {
 
   it("W2: of kept output that repeats live output, only the part that is new", () => {
     const cursor = new WatchCursor(0, 4)
-    const events = [state(1, ["started"], 1), output(2, 0, "head"), output(null, 4, "live"), gap(3, 4, 2), output(3, 6, "vetail")]
+    const events = [
+      state(1, ["started"], 1),
+      output(2, 0, "head"),
+      output(null, 4, "live"),
+      gap(3, 4, 2),
+      output(3, 6, "vetail"),
+    ]
     expect(accepted(cursor, events).map(short)).toEqual(["1:state", "2:0:head", "null:4:live", "3:8:tail"])
   })
 
   it("W3: a gap where live output did not arrive, and one event where the log says the same", () => {
     const cursor = new WatchCursor(0, 2)
-    const events = [state(1, ["started"], 1), output(2, 0, "ab"), output(null, 5, "fg"), gap(3, 2, 6), output(3, 8, "i")]
+    const events = [
+      state(1, ["started"], 1),
+      output(2, 0, "ab"),
+      output(null, 5, "fg"),
+      gap(3, 2, 6),
+      output(3, 8, "i"),
+    ]
     expect(accepted(cursor, events).map(short)).toEqual([
       "1:state",
       "2:0:ab",
@@ -126,11 +138,9 @@ describe("what does a cursor let through?", () => {
     const mebibyte = "x".repeat(1024 * 1024)
     const early = Array.from({ length: 5 }, (_, at) => output(null, 4 + at * mebibyte.length, mebibyte))
     expect(accepted(cursor, [state(1, ["started"], 1), ...early]).map((event) => event.type)).toEqual(["state"])
-    expect(accepted(cursor, [output(2, 0, "head")]).map((event) => [event.type, event.type === "gap" ? event.bytes : 0])).toEqual([
-      ["output", 0],
-      ["gap", mebibyte.length],
-      ...Array.from({ length: 4 }, () => ["output", 0]),
-    ])
+    expect(
+      accepted(cursor, [output(2, 0, "head")]).map((event) => [event.type, event.type === "gap" ? event.bytes : 0]),
+    ).toEqual([["output", 0], ["gap", mebibyte.length], ...Array.from({ length: 4 }, () => ["output", 0])])
   })
 
   it("W4: nothing that an overtaken holder printed, and a new run from its beginning", () => {
@@ -194,7 +204,8 @@ describe("however a watch is cut", () => {
             expect(event.offset).toBe(at)
             at += event.type === "gap" ? (event.bytes ?? 0) : event.bytes.length
             // A byte's value is its offset: what is shown is what was printed there.
-            if (event.type === "output") event.bytes.forEach((byte, index) => expect(byte).toBe((event.offset + index) % 256))
+            if (event.type === "output")
+              event.bytes.forEach((byte, index) => expect(byte).toBe((event.offset + index) % 256))
           }
           expect(at).toBe(totals[stream])
         }
@@ -209,35 +220,43 @@ describe("however quick live output is", () => {
     const HEAD = 40
     const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 30 })
     fc.assert(
-      fc.property(sizes, fc.array(fc.tuple(fc.integer({ min: 0, max: 29 }), fc.integer({ min: 0, max: 20 })), { maxLength: 12 }), (made, early) => {
-        let seq = 1
-        let offset = 0
-        const log: TaskEvent[] = [state(1, ["started"], 1)]
-        for (const size of made) {
-          const text = "x".repeat(size)
-          // As a writer does it: what still fits into the head is kept, what is beyond it is only sent live.
-          if (offset + size <= HEAD) log.push(output(++seq, offset, text))
-          else if (offset >= HEAD) log.push(output(null, offset, text))
-          else log.push(output(++seq, offset, text.slice(0, HEAD - offset)), output(null, HEAD, text.slice(HEAD - offset)))
-          offset += size
-        }
-        if (offset > HEAD) log.push(gap(++seq, HEAD, offset - HEAD))
-        const sent = [...log]
-        for (const [at, by] of early) {
-          const event = sent[at]
-          if (event?.seq !== null) continue
-          sent.splice(at, 1)
-          sent.splice(Math.max(0, at - by), 0, event)
-        }
-        let shown = 0
-        for (const event of accepted(new WatchCursor(0, HEAD), sent)) {
-          if (event.type !== "output" && event.type !== "gap") continue
-          expect(event.offset).toBe(shown)
-          if (event.offset < HEAD) expect(event.type).toBe("output")
-          shown += event.type === "gap" ? (event.bytes ?? 0) : event.bytes.length
-        }
-        expect(shown).toBe(offset)
-      }),
+      fc.property(
+        sizes,
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 29 }), fc.integer({ min: 0, max: 20 })), { maxLength: 12 }),
+        (made, early) => {
+          let seq = 1
+          let offset = 0
+          const log: TaskEvent[] = [state(1, ["started"], 1)]
+          for (const size of made) {
+            const text = "x".repeat(size)
+            // As a writer does it: what still fits into the head is kept, what is beyond it is only sent live.
+            if (offset + size <= HEAD) log.push(output(++seq, offset, text))
+            else if (offset >= HEAD) log.push(output(null, offset, text))
+            else
+              log.push(
+                output(++seq, offset, text.slice(0, HEAD - offset)),
+                output(null, HEAD, text.slice(HEAD - offset)),
+              )
+            offset += size
+          }
+          if (offset > HEAD) log.push(gap(++seq, HEAD, offset - HEAD))
+          const sent = [...log]
+          for (const [at, by] of early) {
+            const event = sent[at]
+            if (event?.seq !== null) continue
+            sent.splice(at, 1)
+            sent.splice(Math.max(0, at - by), 0, event)
+          }
+          let shown = 0
+          for (const event of accepted(new WatchCursor(0, HEAD), sent)) {
+            if (event.type !== "output" && event.type !== "gap") continue
+            expect(event.offset).toBe(shown)
+            if (event.offset < HEAD) expect(event.type).toBe("output")
+            shown += event.type === "gap" ? (event.bytes ?? 0) : event.bytes.length
+          }
+          expect(shown).toBe(offset)
+        },
+      ),
       { numRuns: 500 },
     )
   })

@@ -92,4 +92,23 @@ describe("a watch with a slow reader", () => {
     expect(offsets).toEqual(Array.from({ length: 500 }, (_, at) => at * 1_000))
     session.closed()
   })
+
+  it("that is ended while it waits sends nothing more, however the reader goes on", async () => {
+    const { tasks, link, ask, session } = fakeSession({ unsentBytesMax: 2_000 })
+    const task = tasks.add("ann")
+    link.reads = false
+    const bytes = new Uint8Array(1_000).fill(97)
+    for (let at = 0; at < 20; at++)
+      tasks.emit(task.id, { type: "output", attempt: 1, epoch: 1, stream: "stdout", offset: at * 1_000, bytes })
+    await ask(1, "task.watch", { id: task.id })
+    await settle()
+    await ask(2, "task.unwatch", { subscription: "s1" })
+    await settle()
+    expect(tasks.watching()).toBe(0)
+    link.reads = true
+    link.take()
+    await settle()
+    expect(link.sent.at(-1)).toMatchObject({ id: 2, result: {} })
+    session.closed()
+  })
 })

@@ -34,11 +34,16 @@ describe("what is taken from a hostile archive? (AT1 to AT6)", () => {
   const names = fc.stringMatching(/^[a-z ü]{1,30}(\/[a-z]{1,60}){0,3}$/).filter((name) => safePath(name) === name)
 
   it("AT6: files come out as they went in, however the archive is cut", () => {
-    const files = fc.uniqueArray(fc.tuple(names, fc.uint8Array({ maxLength: 1_500 })), { selector: ([name]) => name, maxLength: 6 })
+    const files = fc.uniqueArray(fc.tuple(names, fc.uint8Array({ maxLength: 1_500 })), {
+      selector: ([name]) => name,
+      maxLength: 6,
+    })
     fc.assert(
       fc.property(files, fc.array(fc.nat(), { maxLength: 10 }), (list, cuts) => {
         const { files: found, tar } = read(tarOf(list.map(([name, bytes]) => member(`out/${name}`, bytes))), cuts)
-        expect(found.map(({ path, bytes }) => [path, Buffer.from(bytes)])).toEqual(list.map(([name, bytes]) => [name, Buffer.from(bytes)]))
+        expect(found.map(({ path, bytes }) => [path, Buffer.from(bytes)])).toEqual(
+          list.map(([name, bytes]) => [name, Buffer.from(bytes)]),
+        )
         expect([tar.whole, tar.notes]).toEqual([true, []])
       }),
       { numRuns: 200 },
@@ -46,7 +51,11 @@ describe("what is taken from a hostile archive? (AT1 to AT6)", () => {
   })
 
   it("AT2, AT4, AT5: no bytes whatever make it throw, or hand out more than the limits", () => {
-    const base = tarOf([member("out/a", "x".repeat(700)), member(`out/${"long".repeat(40)}`, "y"), member("out/b/", "")])
+    const base = tarOf([
+      member("out/a", "x".repeat(700)),
+      member(`out/${"long".repeat(40)}`, "y"),
+      member("out/b/", ""),
+    ])
     const edits = fc.array(fc.tuple(fc.nat(base.length - 1), fc.nat(255)), { maxLength: 30 })
     fc.assert(
       fc.property(edits, fc.array(fc.nat(), { maxLength: 5 }), fc.boolean(), (list, cuts, sums) => {
@@ -74,21 +83,36 @@ describe("what is taken from a hostile archive? (AT1 to AT6)", () => {
     expect(tar.notes).toEqual([expect.stringContaining("evil")])
   })
 
-  it.each(["../x", "/etc/passwd", "a/../../x", "a//b", "a/./b", "a\nb", "a\u001b[31m", "a\\b", `${"d/".repeat(16)}x`, "x".repeat(256)])(
-    "AT3: the path %j is refused",
-    (path) => {
-      expect(safePath(path)).toBeNull()
-      expect(read(tarOf([member(`out/${path}`, "e"), member("out/good", "g")])).paths).toEqual(["good"])
-    },
-  )
+  it.each([
+    "../x",
+    "/etc/passwd",
+    "a/../../x",
+    "a//b",
+    "a/./b",
+    "a\nb",
+    "a\u001b[31m",
+    "a\\b",
+    `${"d/".repeat(16)}x`,
+    "x".repeat(256),
+  ])("AT3: the path %j is refused", (path) => {
+    expect(safePath(path)).toBeNull()
+    expect(read(tarOf([member(`out/${path}`, "e"), member("out/good", "g")])).paths).toEqual(["good"])
+  })
 
   it("AT2: one more entry, byte or file than allowed is not taken", () => {
     const many = Array.from({ length: LIMITS.artifactEntriesMax + 1 }, (_, index) => member(`out/${index}`, ""))
     const over = read(tarOf(many))
     expect([over.files.length, over.tar.notes.length]).toEqual([LIMITS.artifactEntriesMax, 1])
-    const big = read(tarOf([member("out/big", new Uint8Array(LIMITS.artifactBytesMax + 1)), member("out/ok", new Uint8Array(LIMITS.artifactBytesMax))]))
+    const big = read(
+      tarOf([
+        member("out/big", new Uint8Array(LIMITS.artifactBytesMax + 1)),
+        member("out/ok", new Uint8Array(LIMITS.artifactBytesMax)),
+      ]),
+    )
     expect(big.paths).toEqual(["ok"])
-    const five = Array.from({ length: 5 }, (_, index) => member(`out/${index}`, new Uint8Array(LIMITS.artifactBytesMax)))
+    const five = Array.from({ length: 5 }, (_, index) =>
+      member(`out/${index}`, new Uint8Array(LIMITS.artifactBytesMax)),
+    )
     expect(read(tarOf(five)).paths).toEqual(["0", "1", "2", "3"])
   })
 

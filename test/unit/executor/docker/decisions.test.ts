@@ -24,19 +24,49 @@ describe("how does a report become an end? (XT1 to XT3)", () => {
     return end
   }
   const cases: readonly (readonly [string, string, Parameters<typeof exitOf>[1], object])[] = [
-    ["zero", "end run exit 0 5 9000 1048576 0", null, { status: "completed", reason: "exit_zero", exitCode: 0, wallMs: 50, cpuMs: 9, memoryPeakBytes: 1_048_576 }],
+    [
+      "zero",
+      "end run exit 0 5 9000 1048576 0",
+      null,
+      { status: "completed", reason: "exit_zero", exitCode: 0, wallMs: 50, cpuMs: 9, memoryPeakBytes: 1_048_576 },
+    ],
     ["non-zero", "end run exit 7 5 9000 1 0", null, { status: "failed", reason: "exit_nonzero", exitCode: 7 }],
     ["a signal", "end run signal 139 5 9000 1 0", null, { reason: "signal", signal: "SIGSEGV", exitCode: null }],
-    ["XT3 an exit code that looks like one", "end run exit 137 5 9000 1 0", null, { reason: "exit_nonzero", exitCode: 137, signal: null }],
+    [
+      "XT3 an exit code that looks like one",
+      "end run exit 137 5 9000 1 0",
+      null,
+      { reason: "exit_nonzero", exitCode: 137, signal: null },
+    ],
     ["XT3 where the shell is silent", "end run exit 130 5 9000 1 0", null, { reason: "signal", signal: "SIGINT" }],
-    ["XT2 memory of a child", "end run exit 0 5 9000 1 1", null, { status: "failed", reason: "out_of_memory", exitCode: 0 }],
+    [
+      "XT2 memory of a child",
+      "end run exit 0 5 9000 1 1",
+      null,
+      { status: "failed", reason: "out_of_memory", exitCode: 0 },
+    ],
     ["memory before compilation", "end compile exit 1 5 9000 1 2", null, { reason: "out_of_memory" }],
     ["compilation", "end compile exit 1 5 9000 1 0", null, { status: "failed", reason: "compile_failed", exitCode: 1 }],
-    ["XT1 the time limit before memory", "end run signal 137 100 9000 1 1", null, { status: "timeout", reason: "deadline" }],
+    [
+      "XT1 the time limit before memory",
+      "end run signal 137 100 9000 1 1",
+      null,
+      { status: "timeout", reason: "deadline" },
+    ],
     ["not a moment before it", "end run signal 137 99 9000 1 0", null, { reason: "signal" }],
-    ["XT1 a cancel before everything", "end run exit 0 100 9000 1 1", "cancel", { status: "cancelled", reason: "cancelled" }],
+    [
+      "XT1 a cancel before everything",
+      "end run exit 0 100 9000 1 1",
+      "cancel",
+      { status: "cancelled", reason: "cancelled" },
+    ],
     ["a kill", "end run exit 0 5 9000 1 0", "kill", { status: "cancelled", reason: "killed" }],
-    ["counters that cannot be read", "end run exit 0 5 - - -", null, { status: "completed", cpuMs: null, memoryPeakBytes: null }],
+    [
+      "counters that cannot be read",
+      "end run exit 0 5 - - -",
+      null,
+      { status: "completed", cpuMs: null, memoryPeakBytes: null },
+    ],
   ]
   it.each(cases)("%s: %s", (_, text, stop, expected) => {
     expect(exitOf(report(text), stop, spec)).toMatchObject(expected)
@@ -47,7 +77,8 @@ describe("how does a report become an end? (XT1 to XT3)", () => {
   })
 
   it("without a report the engine's own words decide", () => {
-    const bare = (status: number, oomKilled: boolean, wallMs: number | null) => bareExitOf({ status, oomKilled, wallMs }, null, spec)
+    const bare = (status: number, oomKilled: boolean, wallMs: number | null) =>
+      bareExitOf({ status, oomKilled, wallMs }, null, spec)
     expect(bare(0, false, 5)).toMatchObject({ status: "completed", exitCode: 0, wallMs: 5 })
     expect(bare(137, true, 5)).toMatchObject({ reason: "out_of_memory", signal: "SIGKILL" })
     expect(bare(143, false, 1_000)).toMatchObject({ status: "timeout", reason: "deadline" })
@@ -81,6 +112,9 @@ describe("what reaches the shell? (JS1, JS2, FE1 to FE3)", () => {
   const anyText = fc.string({ unit: "binary", maxLength: 60 }).map((text) => text.replaceAll("\0", ""))
 
   it("JS1: any value comes out of the shell as it went in", () => {
+    const empty = { nonce: "n", env: {}, commands: { run: [] }, hasStdin: false, holdMs: 0, spec }
+    // What follows runs it here, so it had better only define.
+    expect(jobScript(empty)).not.toMatch(/kill|trap|rm /)
     fc.assert(
       fc.property(fc.array(anyText, { maxLength: 5 }), anyText, (args, value) => {
         const script = jobScript({
@@ -102,16 +136,31 @@ describe("what reaches the shell? (JS1, JS2, FE1 to FE3)", () => {
   })
 
   it("JS2: names that a shell cannot export go through env", () => {
-    const script = jobScript({ nonce: "n", env: { A: "1", "B.C": "2", UID: "3" }, commands: { run: ["true"] }, hasStdin: true, holdMs: 1, spec })
+    const script = jobScript({
+      nonce: "n",
+      env: { A: "1", "B.C": "2", UID: "3" },
+      commands: { run: ["true"] },
+      hasStdin: true,
+      holdMs: 1,
+      spec,
+    })
     expect(script).toContain("export A='1'")
     expect(script).toContain("exec env 'B.C=2' 'UID=3' 'true'")
-    expect(script).toContain("berth_limit=100\nberth_grace=10\nberth_hold=1\nberth_stdin='/box/.in-n'\nberth_compiled=0")
+    expect(script).toContain(
+      "berth_limit=100\nberth_grace=10\nberth_hold=1\nberth_stdin='/box/.in-n'\nberth_compiled=0",
+    )
     expect(quote("it's")).toBe("'it'\\''s'")
   })
 
   it("FE1 to FE3: the machine's own tar reads the archive, long names and modes too", () => {
     const long = `${"d/".repeat(30)}${"n".repeat(200)}`
-    const parts = archive([{ path: long, bytes: Buffer.from([0, 1, 255]), executable: true }, { path: "out/", bytes: new Uint8Array(), executable: false }], 0)
+    const parts = archive(
+      [
+        { path: long, bytes: Buffer.from([0, 1, 255]), executable: true },
+        { path: "out/", bytes: new Uint8Array(), executable: false },
+      ],
+      0,
+    )
     const bytes = Buffer.concat(parts)
     expect(bytes.length % 10_240).toBe(0)
     const folder = mkdtempSync(join(tmpdir(), "berth-feed-"))
@@ -148,8 +197,15 @@ describe("what is a container created with? (PR1 to PR3, SC1 to SC3)", () => {
     const body = createOptions(input)
     expect(body.Env).toEqual(["LD_PRELOAD=", "NODE_OPTIONS="])
     expect(Object.keys(body.HostConfig.Tmpfs ?? {})).toEqual(["/box", "/tmp", "/data"])
-    expect(body.HostConfig.Tmpfs?.["/box"]).toBe("rw,exec,nosuid,nodev,size=1048576,nr_inodes=16384,uid=100003,gid=100003,mode=0755")
-    expect(body).toMatchObject({ User: "100003:100003", WorkingDir: "/", Healthcheck: { Test: ["NONE"] }, NetworkDisabled: true })
+    expect(body.HostConfig.Tmpfs?.["/box"]).toBe(
+      "rw,exec,nosuid,nodev,size=1048576,nr_inodes=16384,uid=100003,gid=100003,mode=0755",
+    )
+    expect(body).toMatchObject({
+      User: "100003:100003",
+      WorkingDir: "/",
+      Healthcheck: { Test: ["NONE"] },
+      NetworkDisabled: true,
+    })
   })
 
   it("every limit and lock is set on purpose, none is left to a default", () => {
@@ -179,7 +235,11 @@ describe("what is a container created with? (PR1 to PR3, SC1 to SC3)", () => {
     const never =
       "ptrace process_vm_readv process_vm_writev personality keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register mount umount2 pivot_root setns unshare chroot fsopen fsmount open_tree move_mount mount_setattr init_module finit_module delete_module kexec_load reboot swapon settimeofday clock_settime socket clone clone3 open_by_handle_at name_to_handle_at quotactl acct nfsservctl lookup_dcookie kcmp pidfd_getfd syslog"
     expect(never.split(" ").filter((name) => ALLOWED_CALLS.includes(name))).toEqual([])
-    expect(profile.syscalls.filter((rule: { names: string[]; args?: unknown }) => rule.names.includes("clone") && rule.args === undefined)).toEqual([])
+    expect(
+      profile.syscalls.filter(
+        (rule: { names: string[]; args?: unknown }) => rule.names.includes("clone") && rule.args === undefined,
+      ),
+    ).toEqual([])
     expect(profile.archMap.flatMap((arch: { subArchitectures: string[] }) => arch.subArchitectures)).toEqual([])
   })
 })
@@ -217,11 +277,20 @@ describe("is an engine safe enough for work from others?", () => {
     NCPU: 2,
     MemTotal: 1,
   }
-  const version = { ApiVersion: "1.52", Components: [{ Name: "runc", Version: "1.3.4" }, { Name: "containerd", Version: "v2.2.0" }] }
+  const version = {
+    ApiVersion: "1.52",
+    Components: [
+      { Name: "runc", Version: "1.3.4" },
+      { Name: "containerd", Version: "v2.2.0" },
+    ],
+  }
 
   it("a new engine with everything on passes, and each thing that is missing is a line", () => {
     expect(isSafe(examine(factsOf(info, version)))).toBe(true)
-    const below = (change: object) => examine(factsOf({ ...info, ...change }, version)).filter(({ status }) => status !== "ok").map(({ check }) => check)
+    const below = (change: object) =>
+      examine(factsOf({ ...info, ...change }, version))
+        .filter(({ status }) => status !== "ok")
+        .map(({ check }) => check)
     expect(below({ ServerVersion: "28.0.0" })).toEqual(["engine"])
     expect(below({ CgroupVersion: "1" })).toEqual(["cgroup"])
     expect(below({ SecurityOptions: ["name=seccomp"] })).toEqual(["security module"])

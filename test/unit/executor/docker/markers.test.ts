@@ -13,33 +13,53 @@ const read = (chunks: readonly Uint8Array[]): { bytes: string; markers: string[]
   const pieces: Piece[] = [...chunks.flatMap((chunk) => filter.push(chunk)), ...filter.flush()]
   const bytes = Buffer.concat(pieces.flatMap((piece) => (piece.kind === "bytes" ? [piece.bytes] : [])))
   const markers = pieces.flatMap((piece) => (piece.kind === "marker" ? [piece.words.join(" ")] : []))
-  const order = pieces.map((piece) => (piece.kind === "bytes" ? Buffer.from(piece.bytes).toString("latin1") : `<${piece.words.join(" ")}>`)).join("")
+  const order = pieces
+    .map((piece) =>
+      piece.kind === "bytes" ? Buffer.from(piece.bytes).toString("latin1") : `<${piece.words.join(" ")}>`,
+    )
+    .join("")
   return { bytes: bytes.toString("latin1"), markers, order }
 }
 
 /** Bytes that look like the beginning of a marker more often than chance would have it. */
 const bytes = fc
-  .array(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constantFrom(Buffer.from("\x1e"), Buffer.from(`\x1e${NONCE.slice(0, 9)}`), Buffer.from(`\x1e${NONCE}`), Buffer.from("\n"))))
+  .array(
+    fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.constantFrom(
+        Buffer.from("\x1e"),
+        Buffer.from(`\x1e${NONCE.slice(0, 9)}`),
+        Buffer.from(`\x1e${NONCE}`),
+        Buffer.from("\n"),
+      ),
+    ),
+  )
   .map((parts) => Buffer.concat(parts))
 
 describe("which bytes are the program's and which are ours? (MK1 to MK3)", () => {
   it("MK1, MK2: markers between any bytes are found, the bytes are exact, however they are cut", () => {
     fc.assert(
-      fc.property(fc.array(bytes, { minLength: 1, maxLength: 5 }), fc.array(fc.nat(), { maxLength: 12 }), (segments, cuts) => {
-        const words = segments.map((_, index) => `word ${index}`)
-        const whole = Buffer.concat(segments.flatMap((segment, index) => [segment, marker(words[index] ?? "")]))
-        const seen = read(cut(whole, cuts))
-        // A segment that ends in a half marker swallows none of the real one that follows.
-        expect(seen.markers).toEqual(words)
-        expect(seen.bytes).toBe(Buffer.concat(segments).toString("latin1"))
-        expect(seen.order).toBe(read([whole]).order)
-      }),
+      fc.property(
+        fc.array(bytes, { minLength: 1, maxLength: 5 }),
+        fc.array(fc.nat(), { maxLength: 12 }),
+        (segments, cuts) => {
+          const words = segments.map((_, index) => `word ${index}`)
+          const whole = Buffer.concat(segments.flatMap((segment, index) => [segment, marker(words[index] ?? "")]))
+          const seen = read(cut(whole, cuts))
+          // A segment that ends in a half marker swallows none of the real one that follows.
+          expect(seen.markers).toEqual(words)
+          expect(seen.bytes).toBe(Buffer.concat(segments).toString("latin1"))
+          expect(seen.order).toBe(read([whole]).order)
+        },
+      ),
       { numRuns: 500 },
     )
   })
 
   it("MK1: a marker right after output without a newline, and two in a row", () => {
-    const seen = read([Buffer.concat([Buffer.from("no newline"), marker("begin"), marker("end 1 2"), Buffer.from("x")])])
+    const seen = read([
+      Buffer.concat([Buffer.from("no newline"), marker("begin"), marker("end 1 2"), Buffer.from("x")]),
+    ])
     expect(seen.order).toBe("no newline<begin><end 1 2>x")
   })
 
@@ -56,7 +76,9 @@ describe("which bytes are the program's and which are ours? (MK1 to MK3)", () =>
     fc.assert(
       fc.property(bytes, (data) => {
         const filter = new MarkerFilter(NONCE)
-        const given = filter.push(data).reduce((sum, piece) => sum + (piece.kind === "bytes" ? piece.bytes.length : 0), 0)
+        const given = filter
+          .push(data)
+          .reduce((sum, piece) => sum + (piece.kind === "bytes" ? piece.bytes.length : 0), 0)
         expect(data.length - given).toBeLessThanOrEqual(MARKER_BYTES_MAX)
       }),
     )
@@ -76,8 +98,13 @@ describe("which stream do bytes belong to? (SM1, SM2)", () => {
     fc.assert(
       fc.property(frames, fc.array(fc.nat(), { maxLength: 12 }), (list, cuts) => {
         const demultiplexer = new Demultiplexer()
-        const parts = cut(Buffer.concat(list.map(([stream, body]) => frame(stream, body))), cuts).flatMap((chunk) => demultiplexer.push(chunk))
-        for (const [number, stream] of [[1, "stdout"], [2, "stderr"]] as const) {
+        const parts = cut(Buffer.concat(list.map(([stream, body]) => frame(stream, body))), cuts).flatMap((chunk) =>
+          demultiplexer.push(chunk),
+        )
+        for (const [number, stream] of [
+          [1, "stdout"],
+          [2, "stderr"],
+        ] as const) {
           const got = Buffer.concat(parts.filter((part) => part.stream === stream).map((part) => part.bytes))
           expect(got).toEqual(Buffer.concat(list.filter(([each]) => each === number).map(([, body]) => body)))
         }

@@ -4,15 +4,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path"
 import { Effect, Fiber } from "effect"
 import { describe, expect, it } from "vitest"
-import { outputSubject, stateSubject } from "../../core/record.ts"
-import { backup, restore } from "../../store/sqlite/index.ts"
-import { openConnection } from "../../store/sqlite/connection.ts"
-import { migrate, SCHEMA_VERSION } from "../../store/sqlite/schema.ts"
-import { startChild } from "../support/child.ts"
-import { codeOf } from "../support/code.ts"
-import { isolate } from "../support/effect.ts"
-import { FLIPPED, openStore, reopenable, tamper, temporaryDir } from "../support/sqlite.ts"
-import { printed, started, submitted } from "../support/task.ts"
+import { outputSubject, stateSubject } from "../../../core/record.ts"
+import { backup, restore } from "../../../store/sqlite/index.ts"
+import { openConnection } from "../../../store/sqlite/connection.ts"
+import { migrate, SCHEMA_VERSION } from "../../../store/sqlite/schema.ts"
+import { startChild } from "../../support/child.ts"
+import { codeOf } from "../../support/code.ts"
+import { isolate } from "../../support/effect.ts"
+import { FLIPPED, openStore, reopenable, tamper, temporaryDir } from "../../support/sqlite.ts"
+import { printed, started, submitted } from "../../support/task.ts"
 
 describe("schema", () => {
   it("every migration runs once, in order, each with its number", async () => {
@@ -192,40 +192,38 @@ int fdatasync(int fd) { if (fails()) { errno = EIO; return -1; } return ((int (*
 `
 
 describe("a disk that fails to sync", { timeout: 180_000 }, () => {
-  it.skipIf(compiler === undefined || process.platform !== "linux")(
-    `W1 W3 nothing is acknowledged while it fails; then the store goes on by itself${compiler === undefined ? " (not here: no C compiler)" : ""}`,
-    async () => {
-      await isolate(
-        Effect.gen(function* () {
-          const dir = yield* temporaryDir
-          const failing = join(dir, "failing")
-          writeFileSync(join(dir, "sync.c"), FAILING_SYNC)
-          execFileSync(compiler ?? "", ["-shared", "-fPIC", "-o", join(dir, "sync.so"), join(dir, "sync.c"), "-ldl"])
-          const script = join(import.meta.dirname, "../support/retrier.ts")
-          const child = startChild(script, [join(dir, "data")], {
-            LD_PRELOAD: join(dir, "sync.so"),
-            FAIL_SYNC_WHILE: failing,
-          })
-          yield* Effect.promise(() => child.untilLines(20))
-          writeFileSync(failing, "")
-          yield* Effect.promise(() => child.until((line) => line.startsWith("refused")))
-          const refusedAt = child.lines.findIndex((line) => line.startsWith("refused"))
-          yield* Effect.promise(() => child.untilLines(refusedAt + 20))
-          const during = child.lines.slice(refusedAt)
-          rmSync(failing)
-          yield* Effect.promise(() => child.until((line) => line === "recovered"))
-          const recoveredAt = child.lines.indexOf("recovered")
-          yield* Effect.promise(() => child.untilLines(recoveredAt + 20))
-          yield* Effect.promise(child.kill)
-          expect(during.every((line) => line.startsWith("refused STORE_UNAVAILABLE"))).toBe(true)
-          expect(child.lines.filter((line) => line.startsWith("lost"))).toEqual([])
-          const { log } = yield* openStore(join(dir, "data"))
-          for (const line of child.lines) {
-            const [word, id, seq] = line.split(" ")
-            if (word === "acknowledged") expect((yield* log.after(stateSubject(id ?? ""), 0))?.seq).toBe(Number(seq))
-          }
-        }),
-      )
-    },
-  )
+  it("W1 W3 nothing is acknowledged while it fails; then the store goes on by itself", async (context) => {
+    if (compiler === undefined || process.platform !== "linux") return context.skip("needs Linux and a C compiler")
+    await isolate(
+      Effect.gen(function* () {
+        const dir = yield* temporaryDir
+        const failing = join(dir, "failing")
+        writeFileSync(join(dir, "sync.c"), FAILING_SYNC)
+        execFileSync(compiler ?? "", ["-shared", "-fPIC", "-o", join(dir, "sync.so"), join(dir, "sync.c"), "-ldl"])
+        const script = join(import.meta.dirname, "../../support/retrier.ts")
+        const child = startChild(script, [join(dir, "data")], {
+          LD_PRELOAD: join(dir, "sync.so"),
+          FAIL_SYNC_WHILE: failing,
+        })
+        yield* Effect.promise(() => child.untilLines(20))
+        writeFileSync(failing, "")
+        yield* Effect.promise(() => child.until((line) => line.startsWith("refused")))
+        const refusedAt = child.lines.findIndex((line) => line.startsWith("refused"))
+        yield* Effect.promise(() => child.untilLines(refusedAt + 20))
+        const during = child.lines.slice(refusedAt)
+        rmSync(failing)
+        yield* Effect.promise(() => child.until((line) => line === "recovered"))
+        const recoveredAt = child.lines.indexOf("recovered")
+        yield* Effect.promise(() => child.untilLines(recoveredAt + 20))
+        yield* Effect.promise(child.kill)
+        expect(during.every((line) => line.startsWith("refused STORE_UNAVAILABLE"))).toBe(true)
+        expect(child.lines.filter((line) => line.startsWith("lost"))).toEqual([])
+        const { log } = yield* openStore(join(dir, "data"))
+        for (const line of child.lines) {
+          const [word, id, seq] = line.split(" ")
+          if (word === "acknowledged") expect((yield* log.after(stateSubject(id ?? ""), 0))?.seq).toBe(Number(seq))
+        }
+      }),
+    )
+  })
 })

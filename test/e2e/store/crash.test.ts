@@ -3,15 +3,15 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
-import type { BerthError } from "../../core/errors.ts"
-import { outputSubject, stateSubject } from "../../core/record.ts"
-import { readLock } from "../../store/sqlite/index.ts"
-import { startChild } from "../support/child.ts"
-import { codeOf } from "../support/code.ts"
-import { isolate } from "../support/effect.ts"
-import { openStore, temporaryDir } from "../support/sqlite.ts"
+import type { BerthError } from "../../../core/errors.ts"
+import { outputSubject, stateSubject } from "../../../core/record.ts"
+import { readLock } from "../../../store/sqlite/index.ts"
+import { startChild } from "../../support/child.ts"
+import { codeOf } from "../../support/code.ts"
+import { isolate } from "../../support/effect.ts"
+import { openStore, temporaryDir } from "../../support/sqlite.ts"
 
-const APPENDER = join(import.meta.dirname, "../support/appender.ts")
+const APPENDER = join(import.meta.dirname, "../../support/appender.ts")
 
 describe("kill -9", { timeout: 180_000 }, () => {
   it("EL1 every append that was acknowledged before kill -9 is there after it, and the row says the same", async () => {

@@ -1,0 +1,125 @@
+/**
+ * What an engine itself says that it did, written down by another process: neither our log nor our code counts the starts.
+ *
+ *   test ──spawn──▶ this file as a program ──GET /events──▶ engine
+ *                          └─ one JSON line per event ─▶ file ◀─reads─ test
+ */
+import { spawn } from "node:child_process"
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
+import { request } from "node:http"
+import { createInterface } from "node:readline"
+import { setTimeout as sleep } from "node:timers/promises"
+import { callEngine } from "../../gateway/provision/engineClient.ts"
+import { type FoundEngine, parseHost } from "../../gateway/provision/engine.ts"
+
+/** One event of a container of ours. */
+export interface Seen {
+  readonly action: "create" | "start" | "die" | "destroy"
+  readonly name: string
+  readonly cluster: string
+  readonly atMs: number
+}
+
+export interface Witness {
+  /** All events of one cluster so far, oldest first. */
+  readonly seen: (cluster: string) => readonly Seen[]
+  /** How often each container of one cluster was started, by name. */
+  readonly starts: (cluster: string) => ReadonlyMap<string, number>
+  readonly stop: () => Promise<void>
+}
+
+const ACTIONS = ["create", "start", "die", "destroy"]
+const RECONNECT_MS = 50
+
+interface EngineEvent {
+  readonly Action: string
+  readonly timeNano: number
+  readonly Actor: { readonly Attributes: Readonly<Record<string, string>> }
+}
+
+function write(file: string, line: string): void {
+  const { Action, Actor, timeNano } = JSON.parse(line) as EngineEvent
+  const { name = "", "berth.cluster": cluster = "" } = Actor.Attributes
+  if (!ACTIONS.includes(Action)) return
+  const seen = { action: Action, name, cluster, atMs: Math.floor(timeNano / 1e6) }
+  appendFileSync(file, `${JSON.stringify(seen)}\n`)
+}
+
+/** Listens until its connection ends, which happens when the engine does. */
+const listen = (host: string, file: string): Promise<void> =>
+  new Promise((resolve) => {
+    const filters = encodeURIComponent(JSON.stringify({ type: ["container"], label: ["berth.cluster"] }))
+    const call = request({ ...parseHost(host), path: `/events?filters=${filters}`, headers: { Host: "docker" } })
+    call.once("error", () => resolve())
+    call.once("response", (answer) => {
+      process.stdout.write("listening\n")
+      const lines = createInterface({ input: answer })
+      lines.on("line", (line) => line !== "" && write(file, line))
+      lines.once("close", () => resolve())
+      answer.once("error", () => resolve())
+    })
+    call.end()
+  })
+
+const [, program, host, file] = process.argv
+if (program === import.meta.filename && host !== undefined && file !== undefined) {
+  for (;;) {
+    await listen(host, file)
+    await sleep(RECONNECT_MS)
+  }
+}
+
+/** Starts to record; resolves when the engine has said that it will tell. */
+export async function startWitness(engine: FoundEngine, path: string): Promise<Witness> {
+  writeFileSync(path, "")
+  const child = spawn(process.execPath, ["--import", "tsx", import.meta.filename, engine.host, path], {
+    stdio: ["ignore", "pipe", "inherit"],
+  })
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.once("data", () => resolve())
+    child.once("exit", () => reject(new Error("the witness ended before it listened")))
+  })
+  const seen = (cluster: string): readonly Seen[] =>
+    readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Seen)
+      .filter((event) => event.cluster === cluster)
+  const starts = (cluster: string): ReadonlyMap<string, number> => {
+    const counts = new Map<string, number>()
+    for (const { action, name } of seen(cluster)) if (action === "start") counts.set(name, (counts.get(name) ?? 0) + 1)
+    return counts
+  }
+  const stop = () => {
+    child.kill("SIGKILL")
+    return ended
+  }
+  return { seen, starts, stop }
+}
+
+/** Containers of one cluster that exist now, asked of the engine without our executor. */
+export async function containersOf(
+  engine: FoundEngine,
+  cluster: string,
+): Promise<readonly { readonly name: string; readonly state: string }[]> {
+  const answer = await callEngine(engine.address, {
+    method: "GET",
+    path: "/containers/json",
+    query: [
+      ["all", "1"],
+      ["filters", JSON.stringify({ label: [`berth.cluster=${cluster}`] })],
+    ],
+    timeoutMs: 30_000,
+  })
+  const found = JSON.parse(answer.text) as readonly { readonly Names: readonly string[]; readonly State: string }[]
+  return found.map(({ Names, State }) => ({ name: (Names[0] ?? "").replace(/^\//, ""), state: State }))
+}
+
+/** Removes what a drill that failed has left, so that the next one is not disturbed by it. */
+export async function removeContainersOf(engine: FoundEngine, cluster: string): Promise<void> {
+  for (const { name } of await containersOf(engine, cluster)) {
+    const query = [["force", "1"] as const, ["v", "1"] as const]
+    await callEngine(engine.address, { method: "DELETE", path: `/containers/${name}`, query, timeoutMs: 60_000 })
+  }
+}
