@@ -1,14 +1,15 @@
 /**
  * Measures, and prints what it measured. Machines differ and are shared: compare numbers of one run with one another.
  *
- *   npm run -s bench -- [e2e] [store] [--json]
+ *   npm run -s bench -- [e2e] [store] [startWidth] [--json]
  */
 import { parseArgs } from "node:util"
 import { e2e } from "./e2e.ts"
 import type { Scenario } from "./scenario.ts"
+import { startWidth } from "./startWidth.ts"
 import { store } from "./store.ts"
 
-const SCENARIOS: readonly Scenario[] = [e2e, store]
+const SCENARIOS: readonly Scenario[] = [e2e, store, startWidth]
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -1,32 +1,19 @@
-/**
- * How many containers should start at once? Programs that do nothing, from create to removed, all wanted at the same moment,
- * through the Docker executor and its layers. The widths take turns, and the median of the rounds is shown.
- *
- *   npx tsx bench/startWidth.ts [--json] [--engine unix:///var/run/docker.sock] [--tasks 24] [--rounds 3]
- */
-import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import { dockerExecutor } from "../actors/executor/docker/index.ts"
 import { makeBackend } from "../actors/executor/stack/backend.ts"
 import { makeRetryBudget } from "../actors/executor/stack/retryBudget.ts"
 import type { ExecutorShape } from "../core/ports/executor.ts"
+import { findDocker } from "../gateway/provision/engine.ts"
 import { liveClock, seededRandom } from "../test/support/clock.ts"
 import { jobOf, recordingSink } from "../test/support/executorJob.ts"
-import { median, quantile } from "./gates/gate.ts"
+import { median } from "./gates/gate.ts"
+import { type Report, rounded, type Scenario } from "./scenario.ts"
 
 const WIDTHS = [1, 2, 3, 4, 8, 32]
+const TASKS = 24
+const ROUNDS = 3
 
-const { values } = parseArgs({
-  options: {
-    json: { type: "boolean" },
-    engine: { type: "string", default: "unix:///var/run/docker.sock" },
-    tasks: { type: "string", default: "24" },
-    rounds: { type: "string", default: "3" },
-  },
-})
-const tasks = Number(values.tasks)
-
-const executorOf = (width: number): ExecutorShape => {
+const executorOf = (engine: string, width: number): ExecutorShape => {
   const backend = makeBackend("docker", {
     clock: liveClock,
     random: seededRandom(1),
@@ -34,7 +21,7 @@ const executorOf = (width: number): ExecutorShape => {
     startWidth: width,
   })
   return dockerExecutor({
-    engine: values.engine,
+    engine,
     cluster: "bench-start-width",
     worker: "bench",
     pool: "bench",
@@ -60,35 +47,39 @@ const program = {
 } as const
 
 let made = 0
-/** One container's life; the time until its program began, seen from the moment that it was wanted. */
+/** One container's life, from wanted to removed. */
 const life = (executor: ExecutorShape, slot: number) =>
   Effect.suspend(() => {
     const job = { ...jobOf(program, `width-${process.pid}-${made++}`), slot }
-    const wantedMs = performance.now()
-    let beganMs = 0
-    const sink = { ...recordingSink(), began: Effect.sync(() => void (beganMs = performance.now() - wantedMs)) }
     return Effect.flatMap(executor.create(job), (place) =>
-      Effect.ensuring(executor.run(job, place, sink), Effect.ignore(executor.remove(job, place))),
-    ).pipe(Effect.map(() => beganMs))
+      Effect.ensuring(executor.run(job, place, recordingSink()), Effect.ignore(executor.remove(job, place))),
+    )
   })
 
-const round = async (width: number): Promise<{ readonly perSecond: number; readonly beganP50Ms: number }> => {
-  const executor = executorOf(width)
+/** Containers a second. */
+const round = async (engine: string, width: number): Promise<number> => {
+  const executor = executorOf(engine, width)
   const beganMs = performance.now()
-  const lives = Array.from({ length: tasks }, (_, slot) => life(executor, slot))
-  const begins = await Effect.runPromise(Effect.all(lives, { concurrency: "unbounded" }))
-  return { perSecond: (tasks / (performance.now() - beganMs)) * 1_000, beganP50Ms: quantile(begins, 0.5) }
+  const lives = Array.from({ length: TASKS }, (_, slot) => life(executor, slot))
+  await Effect.runPromise(Effect.all(lives, { concurrency: "unbounded" }))
+  return (TASKS / (performance.now() - beganMs)) * 1_000
 }
 
-await round(2)
-const rounds = new Map(WIDTHS.map((width) => [width, [] as Awaited<ReturnType<typeof round>>[]]))
-for (let index = 0; index < Number(values.rounds); index++) {
-  for (const width of WIDTHS) rounds.get(width)?.push(await round(width))
+const measure = async (): Promise<Report> => {
+  const docker = await findDocker()
+  if (docker === null) return { missing: "no engine answers; see npm run provision" }
+  await round(docker.host, 2)
+  const found = WIDTHS.map((width) => ({ width, perSecond: [] as number[] }))
+  // The widths take turns, so that other load on the machine meets all alike.
+  for (let index = 0; index < ROUNDS; index++) {
+    for (const { width, perSecond } of found) perSecond.push(await round(docker.host, width))
+  }
+  return Object.fromEntries(found.map(({ width, perSecond }) => [`width${width}PerSecond`, rounded(median(perSecond))]))
 }
-for (const [width, found] of rounds) {
-  const perSecond = Number(median(found.map((one) => one.perSecond)).toFixed(2))
-  const beganP50Ms = Math.round(median(found.map((one) => one.beganP50Ms)))
-  if (values.json === true) console.log(JSON.stringify({ width, perSecond, beganP50Ms, tasks }))
-  else console.log(`width ${width}: ${perSecond} containers/s, half had begun after ${beganP50Ms} ms`)
+
+/** How many containers should start at once? START_WIDTH in actors/executor/stack is what this shows to be best. */
+export const startWidth: Scenario = {
+  name: "startWidth",
+  help: `${TASKS} containers that do nothing, wanted at once, started so many at a time`,
+  measure,
 }
-process.exit(0)

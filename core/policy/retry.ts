@@ -21,6 +21,8 @@ export const RETRY_DEFAULT: RetryPolicy = { maxAttempts: 1, delayMsInitial: 1_00
  * @returns whole milliseconds in [0, delayMsMax]
  */
 export function retryDelayMs(policy: RetryPolicy, attempt: number, jitter01: number): number {
-  const ceiling = Math.min(policy.delayMsInitial * policy.factor ** (attempt - 1), policy.delayMsMax)
+  // Finite, so that an initial delay of nothing stays nothing however often it grows.
+  const growth = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE)
+  const ceiling = Math.min(policy.delayMsInitial * growth, policy.delayMsMax)
   return Math.floor(ceiling * jitter01)
 }

@@ -106,16 +106,19 @@ const fileOf = (file: FileRequest): ProgramFile => ({
   executable: file.executable ?? false,
 })
 
+const encoder = new TextEncoder()
+const utf8Bytes = (text: string): number => encoder.encode(text).length
+
 /** Bytes of all that the program brings along, as text in the record. */
 export function programBytes(program: Program): number {
-  if (program.kind === "handler") return JSON.stringify(program.input).length
+  if (program.kind === "handler") return utf8Bytes(JSON.stringify(program.input))
   const texts = [
     ...program.args,
     ...Object.entries(program.env).flat(),
     program.stdin?.content ?? "",
     ...program.files.flatMap(({ path, content }) => [path, content]),
   ]
-  return texts.reduce((sum, text) => sum + text.length, 0)
+  return texts.reduce((sum, text) => sum + utf8Bytes(text), 0)
 }
 
 function within(value: number, max: number, field: string): number {

@@ -26,6 +26,8 @@ import { WatchHub } from "./watchHub.ts"
 const WATCH_BYTES_MAX = 4 * 1024 * 1024
 /** Below what the door lets through, so that nothing is refused on the way. */
 const RPC = { inFlightMax: DOOR.inFlightMax / 2, waitingMax: 100_000, frameBytesMax: DOOR.frameBytesMax }
+/** In one process: what is under way at once is written in one commit. */
+const RPC_UNPACED = { ...RPC, inFlightMax: 5_000 }
 const PACE = { perSecond: DOOR.messagesPerSecond * 0.9, burst: DOOR.messagesBurst * 0.75 }
 const DELAYS = { delayMsInitial: 100, delayMsMax: 5_000 }
 
@@ -78,7 +80,7 @@ export class BerthClient {
       },
     )
     const pace = resolved.paced ? new Pace(timing, PACE.perSecond, PACE.burst) : null
-    const rpc = new Rpc(this.#connection, timing, { ...RPC, pace }, (method, params) =>
+    const rpc = new Rpc(this.#connection, timing, { ...(resolved.paced ? RPC : RPC_UNPACED), pace }, (method, params) =>
       this.#hub.notified(method, params),
     )
     this.#hub = new WatchHub(rpc, () => this.#connection.isOpen)

@@ -10,6 +10,7 @@ import { RETRY_BUDGET_LIMITS } from "../../core/policy/retryBudget.ts"
 import { berthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
+import type { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Random } from "../../core/ports/random.ts"
 
 /** What runs programs. `process` isolates nothing and is only ever chosen by name; `none` leaves handlers alone. */
@@ -30,6 +31,7 @@ export interface ExecutorsOptions {
   readonly path: string
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
+  readonly failpoints: Failpoints["Service"]
 }
 
 export interface ExecutorSet {
@@ -83,6 +85,7 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     guard: engine.guard,
     pullGuard: pulls.guard,
     accepting: engine.accepting,
+    halfFed: options.failpoints.hit("feed.during"),
     clock,
   })
   return {

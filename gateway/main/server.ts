@@ -14,6 +14,7 @@ import { crashingFailpoints, noFailpoints } from "../../actors/system/failpoints
 import { liveRandom } from "../../actors/system/random.ts"
 import { type ConfigInput, resolveConfig } from "../../core/config.ts"
 import { Clock } from "../../core/ports/clock.ts"
+import { Failpoints } from "../../core/ports/failpoints.ts"
 import { Random } from "../../core/ports/random.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
@@ -64,6 +65,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   const { dataDir, logger } = options
   const clock = yield* Clock
   const random = yield* Random
+  const failpoints = yield* Failpoints
   const data = yield* DataDir
   const config = resolveConfig(options.config, options.environment)
   const secret = yield* openSecret(dataDir)
@@ -82,6 +84,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     path: options.environment.PATH ?? "/usr/local/bin:/usr/bin:/bin",
     clock,
     random,
+    failpoints,
   })
   yield* Effect.addFinalizer(() => Effect.sync(executors.close))
   const registry = new Registry()

@@ -23,8 +23,8 @@ export interface Link {
 export interface Outbox {
   /** For answers, of which there are no more than requests in flight. */
   readonly send: (text: string) => void
-  /** For events: waits while the reader is behind, then sends unless `wanted` has become false. */
-  readonly sendPaced: (text: () => string, wanted: () => boolean) => Effect.Effect<void>
+  /** For events: waits while the reader is behind, then sends. Who interrupts it before that has sent nothing. */
+  readonly sendPaced: (text: () => string) => Effect.Effect<void>
   /** Nothing is sent any more. */
   readonly close: () => void
 }
@@ -66,10 +66,10 @@ export function makeOutbox(link: Link, clock: Clock["Service"], limits: DoorLimi
       waiting = waiting.filter((other) => other !== wake)
     })
   })
-  const sendPaced: Outbox["sendPaced"] = (text, wanted) =>
+  const sendPaced: Outbox["sendPaced"] = (text) =>
     Effect.suspend(() => {
-      if (!open || !wanted()) return Effect.void
-      if (isFull()) return Effect.andThen(untilRelieved, sendPaced(text, wanted))
+      if (!open) return Effect.void
+      if (isFull()) return Effect.andThen(untilRelieved, sendPaced(text))
       return Effect.sync(() => send(text()))
     })
   return {

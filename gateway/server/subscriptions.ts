@@ -60,10 +60,7 @@ export function makeSubscriptions(
 
   const pump = (name: string, events: Subscription["events"]): Effect.Effect<void, BerthError> =>
     Stream.runForEach(events, (event) =>
-      outbox.sendPaced(
-        () => writeNotification("task.event", { subscription: name, event: toWireEvent(event) }),
-        () => running.has(name),
-      ),
+      outbox.sendPaced(() => writeNotification("task.event", { subscription: name, event: toWireEvent(event) })),
     )
   const ended = (name: string, exit: Exit.Exit<void, BerthError>): void => {
     if (drop(name) === undefined) return

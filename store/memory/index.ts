@@ -6,7 +6,7 @@ import { makeMemoryLog, type MemoryLog } from "./log.ts"
 import { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"
 
 export { makeMemoryBlobs, memoryBlobs } from "./blobs.ts"
-export { makeMemoryLeases, memoryLeases } from "./leases.ts"
+export { makeMemoryLeases } from "./leases.ts"
 export { makeMemoryQueue, memoryQueue } from "./queue.ts"
 export { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"
 export { makeMemorySignals, memorySignals } from "./signals.ts"

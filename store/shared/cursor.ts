@@ -12,10 +12,11 @@ export const encodeCursor = ({ submittedAtMs, id }: Position): string => `${subm
 
 /** Throws BerthError INVALID_PARAMS for anything that `encodeCursor` did not make. */
 export function decodeCursor(cursor: string): Position {
-  const dot = cursor.indexOf(".")
+  // A time may have a fraction; an id has no dot.
+  const dot = cursor.lastIndexOf(".")
   const submittedAtMs = Number(cursor.slice(0, dot))
   const id = cursor.slice(dot + 1)
-  if (dot < 1 || !Number.isSafeInteger(submittedAtMs) || !ID_PATTERN.test(id)) {
+  if (dot < 1 || !Number.isFinite(submittedAtMs) || !ID_PATTERN.test(id)) {
     throw berthError("INVALID_PARAMS", "this cursor was not made by a list", { path: "cursor" })
   }
   return { submittedAtMs, id }

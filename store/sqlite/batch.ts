@@ -28,7 +28,7 @@ const VIEW = `
   end;
   create temp trigger batch_labels instead of insert on batch when new.labels is not null begin
     delete from labels where task_id = new.id;
-    insert into labels select key, value, new.id from json_each(new.labels);
+    insert into labels select value->>0, value->>1, new.id from json_each(new.labels);
   end;`
 const LOG_TRIGGER = `
   create temp trigger batch_entry instead of insert on batch when new.seq is not null begin

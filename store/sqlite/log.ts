@@ -17,7 +17,7 @@ import { attempt } from "./apply.ts"
 import type { Connection } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
 import { type Known, readTasks } from "./known.ts"
-import { taskOfSubject } from "./plan.ts"
+import { checkedId, taskOfSubject } from "./plan.ts"
 import type { Writer } from "./writer.ts"
 
 /** Entries of one page of the feed from the disk; with the largest records that is 64 MiB. */
@@ -50,7 +50,8 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
   return {
     append: (subject, expected, record) =>
       submitted(() => ({ kind: "append", taskId: taskOfSubject(subject, record), expected, ...encoded(record) })),
-    appendOutput: (taskId, record) => submitted(() => ({ kind: "output", taskId, ...encoded(record) })),
+    appendOutput: (taskId, record) =>
+      submitted(() => ({ kind: "output", taskId: checkedId(taskId), ...encoded(record) })),
     last: (taskId) =>
       Effect.suspend(() => {
         const hot = known.hot(taskId)

@@ -9,6 +9,7 @@ import { berthError, BerthError } from "../../core/errors.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import {
   CONTROL_SUBJECT,
+  ID_PATTERN,
   type LogEntry,
   type LogRecord,
   outputSubject,
@@ -189,8 +190,14 @@ export class Plan {
 /** The task that a record of `t.<id>.s` is about must be the one that the subject names. */
 export function taskOfSubject(subject: string, record: LogRecord): string | null {
   if (subject === CONTROL_SUBJECT && record.kind === "control") return null
-  if (record.kind === "task" && subject === stateSubject(record.state.id)) return record.state.id
+  if (record.kind === "task" && subject === stateSubject(record.state.id)) return checkedId(record.state.id)
   throw berthError("INVALID_PARAMS", `a record of kind "${record.kind}" does not go to ${subject}`, { path: "subject" })
+}
+
+/** Ids become text in keys and names: none that is not of `ID_PATTERN` gets in. Throws BerthError INVALID_PARAMS. */
+export function checkedId(taskId: string): string {
+  if (ID_PATTERN.test(taskId)) return taskId
+  throw berthError("INVALID_PARAMS", "a task's id is 1 to 64 letters, digits, _ and -", { path: "id" })
 }
 
 const conflict = (subject: string, actual: Seq, expected: Seq): BerthError =>

@@ -7,7 +7,7 @@ import { LANES, type Lane, STATUSES, type Status } from "../../core/words.ts"
 import { decodeCursor, encodeCursor, pageRows } from "../shared/cursor.ts"
 import { attempt } from "./apply.ts"
 import type { Connection, Row, Value } from "./connection.ts"
-import { COLUMNS, rowOf } from "./rows.ts"
+import { COLUMNS, rowOf, sqlText } from "./rows.ts"
 
 const ENDED_FROM = STATUSES.indexOf("completed")
 const SELECT = `select ${COLUMNS} from tasks`
@@ -61,7 +61,7 @@ export function makeQueries(on: Connection, onDamage: () => void): Queries {
           ? on.all("select status, lane, count(*) tasks, sum(slot) slots from tasks group by status, lane")
           : on.all(
               "select status, lane, count(*) tasks, sum(slot) slots from tasks where owner = ? group by status, lane",
-              owner,
+              sqlText(owner),
             ),
         countsOf,
       ),
@@ -89,12 +89,12 @@ function listSql(query: ListQuery): {
   }
   const codes = (names: readonly string[], all: readonly string[]): string =>
     names.map((name) => all.indexOf(name)).join(", ")
-  if (query.owner !== null) term("owner = ?", query.owner)
+  if (query.owner !== null) term("owner = ?", sqlText(query.owner))
   if (query.statuses !== undefined) term(`status in (${codes(query.statuses, STATUSES)})`)
   if (query.lanes !== undefined) term(`lane in (${codes(query.lanes, LANES)})`)
   if (query.dead === true) term("dead = 1")
   for (const [name, value] of Object.entries(query.labels ?? {})) {
-    term("id in (select task_id from labels where name = ? and value = ?)", name, value)
+    term("id in (select task_id from labels where name = ? and value = ?)", sqlText(name), sqlText(value))
   }
   if (query.submittedAfterMs !== undefined) term("submitted_at > ?", query.submittedAfterMs)
   if (query.submittedBeforeMs !== undefined) term("submitted_at < ?", query.submittedBeforeMs)

@@ -25,7 +25,7 @@ export function columnsOf(row: TaskRow): Columns {
   const { state } = row
   return {
     id: state.id,
-    owner: state.owner,
+    owner: sqlText(state.owner),
     status: STATUSES.indexOf(state.status),
     lane: LANES.indexOf(state.spec.lane),
     submitted_at: state.submittedAtMs,
@@ -37,6 +37,13 @@ export function columnsOf(row: TaskRow): Columns {
   }
 }
 
+/**
+ * Text as SQLite keeps and compares it whole: it ends a text at a NUL, and lone surrogates have no UTF-8. Different texts
+ * stay different.
+ */
+export const sqlText = (text: string): string =>
+  text.replace(/[%\u0000\ud800-\udfff]/g, (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
 /** Throws BerthError STORE_CORRUPT when the body is damaged, or when a column is not what the body says. */
 export function rowOf(stored: Row): TaskRow {
   const id = String(stored["id"])
@@ -47,10 +54,10 @@ export function rowOf(stored: Row): TaskRow {
   return row
 }
 
-/** The labels to write anew, as JSON; null when they are as they were. */
+/** The labels to write anew, as JSON pairs; null when they are as they were. */
 export function changedLabels(before: TaskRow | null, after: TaskRow): string | null {
   const { labels } = after.state.spec
   if (before !== null && before.state.spec.labels === labels) return null
-  const json = JSON.stringify(labels)
-  return json === JSON.stringify(before?.state.spec.labels ?? {}) ? null : json
+  if (JSON.stringify(labels) === JSON.stringify(before?.state.spec.labels ?? {})) return null
+  return JSON.stringify(Object.entries(labels).map(([name, value]) => [sqlText(name), sqlText(value)]))
 }

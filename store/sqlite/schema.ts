@@ -22,7 +22,7 @@ const MIGRATIONS: readonly string[] = [
 export const SCHEMA_VERSION = MIGRATIONS.length
 
 /** Raised when the tables below change; together with the fold's and the rows' own versions it names the model. */
-const TABLES_VERSION = 1
+const TABLES_VERSION = 2
 export const MODEL_VERSION = `${READ_MODEL_VERSION}.${ROW_VERSION}.${TABLES_VERSION}`
 
 const MODEL = `
@@ -34,9 +34,9 @@ const MODEL = `
     owner text not null,
     status integer not null,
     lane integer not null,
-    submitted_at integer not null,
-    due_at integer,
-    ended_at integer,
+    submitted_at real not null,
+    due_at real,
+    ended_at real,
     dead integer not null,
     slot integer not null,
     purged integer not null,
@@ -54,7 +54,7 @@ const MODEL = `
     primary key (name, value, task_id)
   ) strict, without rowid;
   create index labels_task on labels (task_id);
-  create table tombstones (id text primary key not null, at integer not null) strict, without rowid;
+  create table tombstones (id text primary key not null, at real not null) strict, without rowid;
   create index tombstones_at on tombstones (at, id);`
 
 /** Settings of a writing connection. */

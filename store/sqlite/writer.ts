@@ -20,8 +20,9 @@ import { Plan, type Work } from "./plan.ts"
 /** Bounds of one commit. */
 const BATCH_JOBS_MAX = 1_000
 const BATCH_BYTES_MAX = 8 * 1024 * 1024
-/** Jobs that wait for a commit; more are refused with OVERLOADED. */
-const WAITING_MAX = 50_000
+/** Jobs that wait for a commit, and their bytes; more are refused with OVERLOADED. */
+const WAITING_JOBS_MAX = 50_000
+const WAITING_BYTES_MAX = 64 * 1024 * 1024
 
 interface Job {
   readonly work: Work
@@ -40,6 +41,7 @@ export const makeWriter = (
 ): Effect.Effect<Writer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const waiting: Job[] = []
+    let waitingBytes = 0
     let wake: (() => void) | null = null
     let closing = false
 
@@ -48,6 +50,7 @@ export const makeWriter = (
       let count = 0
       while (count < waiting.length && count < BATCH_JOBS_MAX && bytes < BATCH_BYTES_MAX)
         bytes += sizeOf((waiting[count++] as Job).work)
+      waitingBytes -= bytes
       return waiting.splice(0, count)
     }
     const offered = Effect.callback<void>((resume) => {
@@ -65,8 +68,9 @@ export const makeWriter = (
     const submit = (work: Work): Effect.Effect<Seq, BerthError> =>
       Effect.callback<Seq, BerthError>((resume) => {
         if (closing) return resume(Effect.fail(berthError("STORE_UNAVAILABLE", "the store was closed")))
-        if (waiting.length >= WAITING_MAX)
+        if (waiting.length >= WAITING_JOBS_MAX || waitingBytes >= WAITING_BYTES_MAX)
           return resume(Effect.fail(berthError("OVERLOADED", "too many appends wait for the disk")))
+        waitingBytes += sizeOf(work)
         waiting.push({ work, settle: (exit) => resume(exit) })
         wake?.()
         wake = null

@@ -157,6 +157,7 @@ export const readModelContract = (traits: ReadModelTraits): void => {
           add("c", "bob", "high", { team: "y" }, 3)
           const failed = script.add(started(a.state))
           script.add(ended(failed.state, { status: "failed", reason: "exit_nonzero" }))
+          yield* model.apply(script.entries)
           script.add(updated(b.state, { team: "z", "a b": "'; --" }))
           yield* model.apply(script.entries)
           const found = (query: Partial<ListQuery>) =>
@@ -175,6 +176,32 @@ export const readModelContract = (traits: ReadModelTraits): void => {
           expect(yield* found({ submittedAfterMs: AT_MS + 1 })).toEqual(["c", "b"])
           expect(yield* found({ submittedBeforeMs: AT_MS + 3, submittedAfterMs: AT_MS + 1 })).toEqual(["b"])
           expect(yield* found({ owner: "bob", lanes: ["low"] })).toEqual([])
+        }),
+      ),
+    )
+
+    it(
+      "RM3 an owner, a label and a time may be anything that was let in",
+      use((model) =>
+        Effect.gen(function* () {
+          const texts = ["", "a\u0000b", "a\u0000c", "\ud800", "\udfff", "%d800", "😀", "'; --", "%", "é".repeat(100)]
+          const script = new Script()
+          for (const [i, text] of texts.entries()) {
+            script.add(
+              submitted({ id: `t${i}`, owner: text, spec: { labels: { [`n${text}`]: text } }, atMs: AT_MS + i / 8 }),
+            )
+          }
+          yield* model.apply(script.entries)
+          const order = texts.map((_, i) => `t${texts.length - 1 - i}`)
+          const first = yield* model.list({ ...everything, rowsMax: 4 })
+          const second = yield* model.list({ ...everything, cursor: first.nextCursor })
+          expect([...ids(first.rows), ...ids(second.rows)]).toEqual(order)
+          for (const [i, text] of texts.entries()) {
+            expect(ids((yield* model.list({ ...everything, owner: text })).rows)).toEqual([`t${i}`])
+            expect(ids((yield* model.list({ ...everything, labels: { [`n${text}`]: text } })).rows)).toEqual([`t${i}`])
+            expect((yield* model.counts(text)).byStatus.pending).toBe(1)
+            expect((yield* model.get(`t${i}`))?.state.owner).toBe(text)
+          }
         }),
       ),
     )

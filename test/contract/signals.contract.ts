@@ -119,5 +119,25 @@ export const signalsContract = (traits: SignalsTraits): void => {
         }),
       ),
     )
+
+    it(
+      "S3 what was published just before the scope closed is heard before that or never",
+      use((signals) =>
+        Effect.gen(function* () {
+          const closed: unknown[] = []
+          const open: unknown[] = []
+          yield* signals.subscribe("s", (payload) => open.push(payload))
+          yield* Effect.scoped(
+            Effect.andThen(
+              signals.subscribe("s", (payload) => closed.push(payload)),
+              Effect.all(Array.from({ length: 10 }, (_, n) => signals.publish("s", n))),
+            ),
+          )
+          const heard = closed.length
+          yield* until(signals, "s", "after", () => open.includes("after"))
+          expect(closed.length).toBe(heard)
+        }),
+      ),
+    )
   })
 }

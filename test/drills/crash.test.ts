@@ -24,7 +24,7 @@ describeWithDocker("kill -9 of a busy server", (engine) => {
         slots: Number(process.env["D_SLOTS"] ?? 40),
         running: Number(process.env["D_RUN"] ?? 30),
         waiting: Number(process.env["D_WAIT"] ?? 170),
-        lines: { min: 40, max: 300, everyMs: 150 },
+        lines: { min: 60, max: 360, everyMs: 250 },
       })
       note(JSON.stringify(report))
       expect(report.adoptions).toBeGreaterThan(report.leftRunning / 2)

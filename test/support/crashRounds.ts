@@ -63,31 +63,36 @@ class Filler {
     this.#book = book
   }
 
-  async #counts(): Promise<{ readonly printing: number; readonly pending: number }> {
-    const { byStatus } = await this.#client.queue()
-    const list = this.#client.list({ statuses: ["running"], labels: { kind: "counting" }, rowsMax: 200 })
+  /** How many programs that count are there, and how many of them run. */
+  async #counters(): Promise<{ readonly all: number; readonly printing: number }> {
+    const list = this.#client.list({ statuses: ["running", "pending"], labels: { kind: "counting" }, rowsMax: 200 })
+    let all = 0
     let printing = 0
-    for await (const task of list) if (task.phase === "running") printing += 1
-    return { printing, pending: byStatus.pending }
+    for await (const task of list) {
+      all += 1
+      if (task.phase === "running") printing += 1
+    }
+    return { all, printing }
+  }
+
+  async #orderCounter(): Promise<void> {
+    const { lines, random } = this.#plan
+    const { expected, request } = counting(random.whole(lines.min, lines.max), lines.everyMs)
+    await this.#book.order({ expected, request: { ...request, lane: "high" } })
   }
 
   /** Orders what is missing, and resolves when enough runs and enough waits at the same time. */
   async fill(): Promise<void> {
-    const { lines, random, running, waiting } = this.#plan
-    const list = this.#client.list({ statuses: ["running", "pending"], labels: { kind: "counting" }, rowsMax: 200 })
-    let counters = 0
-    for await (const _ of list) counters += 1
-    for (; counters < running + 4; counters += 1) {
-      const order = counting(random.whole(lines.min, lines.max), lines.everyMs)
-      await this.#book.order({ ...order, request: { ...order.request, lane: "high" } })
-    }
+    const { random, running, waiting } = this.#plan
     for (;;) {
-      const { pending, printing } = await this.#counts()
-      const missing = Math.max(0, waiting + 5 - pending)
-      await Promise.all(
-        Array.from({ length: missing }, () => this.#book.order(waitingOrder(random, (this.#index += 1)))),
-      )
+      const { all, printing } = await this.#counters()
+      const { pending } = (await this.#client.queue()).byStatus
       if (printing >= running && pending >= waiting) return
+      const counters = Array.from({ length: Math.max(0, running + 4 - all) }, () => this.#orderCounter())
+      const others = Array.from({ length: Math.max(0, waiting + 10 - pending) }, () =>
+        this.#book.order(waitingOrder(random, (this.#index += 1))),
+      )
+      await Promise.all([...counters, ...others])
       await sleep(POLL_MS)
     }
   }

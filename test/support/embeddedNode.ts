@@ -1,5 +1,5 @@
 import { Clock } from "../../core/ports/clock.ts"
-import { Context, Effect, Layer, type Scope, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import type { Principal, TaskView, WatchEvent } from "../../actors/api.ts"
 import { type Handlers, handlerExecutor } from "../../actors/executor/handler/index.ts"
 import { type BerthNode, startNode } from "../../actors/node.ts"

@@ -31,6 +31,8 @@ export interface FakeTransport {
   readonly transport: Transport
   readonly sockets: readonly FakeSocket[]
   readonly last: () => FakeSocket
+  /** False: a socket that the client closes ends only when the test says so, as on a wire that is dead. */
+  endsOnClose: boolean
 }
 
 /** @param onFrame - answers by itself, where a test wants a server and not a script */
@@ -39,27 +41,34 @@ export function fakeTransport(
   onOpen: (socket: FakeSocket) => void = () => {},
 ): FakeTransport {
   const sockets: FakeSocket[] = []
+  const network: FakeTransport = {
+    sockets,
+    endsOnClose: true,
+    last: () => sockets.at(-1) ?? raise(),
+    transport: null as never,
+  }
   const transport: Transport = {
     open: (target, events) => {
-      const { socket, client } = pair(target, events, onFrame)
+      const { socket, client } = pair(target, events, onFrame, () => network.endsOnClose)
       sockets.push(socket)
       queueMicrotask(() => onOpen(socket))
       return client
     },
     download: () => Promise.reject(new Error("nothing to download")),
   }
-  return {
-    transport,
-    sockets,
-    last: () => sockets.at(-1) ?? raise(),
-  }
+  return Object.assign(network, { transport })
 }
 
 const raise = (): never => {
   throw new Error("the client has opened no socket")
 }
 
-function pair(target: TransportTarget, events: SocketEvents, onFrame: (socket: FakeSocket, frame: Frame) => void) {
+function pair(
+  target: TransportTarget,
+  events: SocketEvents,
+  onFrame: (socket: FakeSocket, frame: Frame) => void,
+  endsOnClose: () => boolean,
+) {
   const sent: Frame[] = []
   let probes = 0
   let ended = false
@@ -103,7 +112,7 @@ function pair(target: TransportTarget, events: SocketEvents, onFrame: (socket: F
     },
     close: () => {
       closedByClient = true
-      queueMicrotask(() => socket.end({ code: 1000 }))
+      if (endsOnClose()) queueMicrotask(() => socket.end({ code: 1000 }))
     },
     probe: () => {
       probes += 1

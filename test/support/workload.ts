@@ -45,6 +45,18 @@ export const brief = (word: string, inMs = 0): Order => ({
   expected: { status: "completed", attempts: 1, stdout: `${word}\n` },
 })
 
+/** Succeeds and leaves a file. */
+export const keeping = (word: string): Order => ({
+  request: {
+    runtime: "bash",
+    code: `mkdir -p out; echo kept > out/${word}; echo ${word}`,
+    limits: SMALL,
+    artifacts: true,
+    labels: { kind: "keeping" },
+  },
+  expected: { status: "completed", attempts: 1, stdout: `${word}\n` },
+})
+
 /** Fails as often as it may. */
 export const failing = (word: string, attempts: number, delayMs: number): Order => ({
   request: {
@@ -63,7 +75,6 @@ export class Book {
   readonly #client: BerthClient
   readonly #accepted = new Map<string, Expected>()
   #asked = 0
-  #pending = 0
 
   constructor(client: BerthClient) {
     this.#client = client
@@ -72,14 +83,20 @@ export class Book {
   /** Resolves once the server has accepted it, however often it has to be asked. */
   async order({ expected, request }: Order): Promise<string> {
     this.#asked += 1
-    this.#pending += 1
-    try {
-      const { id } = await this.#client.submit(request)
-      this.#accepted.set(id, { ...expected, id })
-      return id
-    } finally {
-      this.#pending -= 1
-    }
+    const { id } = await this.#client.submit(request)
+    this.#accepted.set(id, { ...expected, id })
+    return id
+  }
+
+  /** Somebody asked for something else of a task that was accepted. */
+  expect(id: string, change: Partial<Expected>): void {
+    const known = this.#accepted.get(id)
+    if (known !== undefined) this.#accepted.set(id, { ...known, ...change })
+  }
+
+  /** The task is gone, because that was asked for. */
+  forget(id: string): void {
+    this.#accepted.delete(id)
   }
 
   get accepted(): readonly Expected[] {
@@ -88,8 +105,5 @@ export class Book {
   /** How many tasks there must be: each order is one, also when its answer was lost and it was sent again. */
   get asked(): number {
     return this.#asked
-  }
-  get pending(): number {
-    return this.#pending
   }
 }

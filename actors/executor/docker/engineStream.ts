@@ -40,8 +40,14 @@ export class EngineStream {
   }
 }
 
-/** Writes all parts with back-pressure and closes the writing half. */
-export const feedAll = (socket: NodeJS.WritableStream, parts: readonly Uint8Array[]): Effect.Effect<void, BerthError> =>
+const BROKEN = "the connection broke while the program was being fed"
+
+/** Writes all parts with back-pressure; `last` closes the writing half after them. */
+const writeAll = (
+  socket: NodeJS.WritableStream,
+  parts: readonly Uint8Array[],
+  last: boolean,
+): Effect.Effect<void, BerthError> =>
   Effect.callback<void, BerthError>((resume) => {
     let index = 0
     let settled = false
@@ -52,17 +58,34 @@ export const feedAll = (socket: NodeJS.WritableStream, parts: readonly Uint8Arra
       socket.removeListener("close", broken)
       resume(outcome)
     }
-    const broken = () =>
-      settle(Effect.fail(berthError("BACKEND_UNAVAILABLE", "the connection broke while the program was being fed")))
+    const broken = () => settle(Effect.fail(berthError("BACKEND_UNAVAILABLE", BROKEN)))
     const write = () => {
       while (!settled) {
         const part = parts[index]
-        if (part === undefined) return void socket.end(() => settle(Effect.void))
+        if (part === undefined) return last ? void socket.end(() => settle(Effect.void)) : settle(Effect.void)
         index += 1
         if (!socket.write(part)) return void socket.once("drain", write)
       }
     }
     socket.once("error", broken)
     socket.once("close", broken)
-    write()
+    if (socket.writable) write()
+    else broken()
   })
+
+/**
+ * Writes all parts and closes the writing half.
+ *
+ * @param halfway - happens when half of the parts has been written
+ */
+export const feedAll = (
+  socket: NodeJS.WritableStream,
+  parts: readonly Uint8Array[],
+  halfway: Effect.Effect<void> = Effect.void,
+): Effect.Effect<void, BerthError> => {
+  const half = Math.floor(parts.length / 2)
+  return writeAll(socket, parts.slice(0, half), false).pipe(
+    Effect.andThen(halfway),
+    Effect.andThen(writeAll(socket, parts.slice(half), true)),
+  )
+}

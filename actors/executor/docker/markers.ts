@@ -1,7 +1,7 @@
 /**
  * Finds the bootstrap's markers in the bytes that a container prints, and gives the rest back exactly.
  *
- *   MK1. A marker is `\x1e<nonce> words\n`, and stands anywhere: a program's last line need not end with a newline.
+ *   MK1. A marker is `\x1e<nonce> words\n` without another `\x1e` in it, and stands anywhere: a program's last line need not end with a newline.
  *   MK2. How the bytes are cut into chunks makes no difference.
  *   MK3. What is held back because it may become a marker is at most `MARKER_BYTES_MAX` bytes.
  */
@@ -65,6 +65,8 @@ export class MarkerFilter {
     if (data.compare(this.#prefix, 0, known, at, at + known) !== 0) return "no"
     if (known < this.#prefix.length) return "more"
     const end = data.indexOf(NEWLINE, at + known)
+    const next = data.indexOf(SIGN, at + known)
+    if (next >= 0 && (end < 0 || next < end)) return "no"
     if (end < 0) return data.length - at < MARKER_BYTES_MAX ? "more" : "no"
     if (end - at >= MARKER_BYTES_MAX) return "no"
     const text = data.toString("latin1", at + known, end)

@@ -47,6 +47,8 @@ export interface DockerOptions {
   readonly pull?: boolean
   readonly pullMsMax?: number
   readonly pullsAtOnce?: number
+  /** Happens when half of a program's archive has been written. Default: nothing. */
+  readonly halfFed?: Effect.Effect<void>
   /** How long an ended container waits for its files to be taken. Default 15 minutes. */
   readonly holdMs?: number
 }

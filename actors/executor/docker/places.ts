@@ -20,6 +20,8 @@ export const findPlaces = (
     ctx.engine.call<ContainerInfo[]>(CALLS.list, () => ctx.engine.docker.listContainers({ all: true, filters })),
     (found) =>
       found
+        // A shell probe names no worker; it is nobody's attempt and removes itself.
+        .filter((container) => (container.Labels[LABEL.worker] ?? "") !== "")
         .filter((container) => wanted === null || wanted.has(container.Labels[LABEL.worker] ?? ""))
         .map((container) => ({
           containerId: container.Id,

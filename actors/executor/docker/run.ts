@@ -106,7 +106,7 @@ export const runPlace = (
           // A feed that breaks is told by the bootstrap, which then runs nothing.
           yield* Effect.forkScoped(
             Effect.ensuring(
-              Effect.ignore(feedAll(socket, parts)),
+              Effect.ignore(feedAll(socket, parts, ctx.options.halfFed)),
               Effect.sync(() => Latch.openUnsafe(live.fed)),
             ),
           )

@@ -42,6 +42,9 @@ async function run(
   const request = await taskRequest(words, flags, host)
   const session = await openSessionOrEmbed(flags, host)
   try {
+    if (session.embedded === null && (flags.executor ?? flags.slots) !== undefined) {
+      await printer.note("a server runs here already: --executor and --slots are for when there is none")
+    }
     const handle = await session.client.submit(folder === null ? request : { ...request, artifacts: true })
     const outcome = await follow(handle, host, printer, { comeBack: comeBack(handle, session) })
     if (outcome === null) return await left(handle, printer)

@@ -1,201 +1,158 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { readFile, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { AttemptResult } from "../../../core/task/result.ts"
-import { connect } from "../../../gateway/client/index.ts"
-import { type CliDoor, openCliDoor } from "../../support/cliDoor.ts"
-import { fakeHost } from "../../support/cliHost.ts"
-import { settle } from "../../support/clock.ts"
+import { afterAll, beforeAll, expect, it } from "vitest"
+import { type CliEnded, type CliOptions, lastLine, runCli, startCli } from "../../support/cliProcess.ts"
+import { describeWithDocker } from "../../support/require.ts"
+import { startServer, type ServerProcess } from "../../support/serverProcess.ts"
 
-let cli: CliDoor
-beforeEach(async () => {
-  cli = await openCliDoor()
+let folder: string
+let server: ServerProcess
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "berth-run-"))
 })
-afterEach(() => cli.close())
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
 
-describe("does `run` behave like the program?", () => {
-  it("hands its output through untouched, says nothing of its own, and ends with its exit code", async () => {
-    const host = await cli.host()
-    const code = await cli.run(host, [], { status: "failed", reason: "exit_nonzero", exitCode: 7 }, (program) => {
-      program.print("stdout", "one\n\u001b[31mred\u0000\n")
-      program.print("stderr", "oops\n")
-    })
-    expect([code, host.out(), host.err()]).toEqual([7, "one\n\u001b[31mred\u0000\n", "oops\n"])
+const file = async (name: string, text: string): Promise<string> => {
+  const path = join(folder, name)
+  await mkdir(join(path, ".."), { recursive: true })
+  await writeFile(path, text)
+  return path
+}
+
+describeWithDocker("berth run, beside a server", () => {
+  beforeAll(async () => {
+    server = await startServer({ dataDir: join(folder, "data"), slots: 4 })
+  })
+  afterAll(async () => {
+    await server.end("SIGTERM")
+  })
+  const run = (argv: readonly string[], options: CliOptions = {}): Promise<CliEnded> =>
+    runCli(["run", "--data", join(folder, "data"), ...argv], options)
+
+  it("hands output through untouched, says nothing of its own, and ends with 0", async () => {
+    const path = await file("both.py", 'import sys\nprint("one\\x1b[31m")\nprint("two", file=sys.stderr)\n')
+    expect(await run([path])).toEqual({ code: 0, out: "one\x1b[31m\n", err: "two\n" })
   })
 
   it.each([
-    [{ status: "completed", exitCode: 0 }, 0],
-    [{ status: "failed", reason: "exit_nonzero", exitCode: 255 }, 255],
-    [{ status: "failed", reason: "signal", exitCode: null, signal: "SIGSEGV" }, 139],
-    [{ status: "failed", reason: "out_of_memory", exitCode: 0 }, 137],
-    [{ status: "failed", reason: "compile_failed", exitCode: 2 }, 2],
-    [{ status: "failed", reason: "refused", exitCode: null }, 125],
-    [{ status: "timeout", reason: "deadline", exitCode: 143 }, 124],
-    [{ status: "cancelled", reason: "cancelled", exitCode: 143 }, 130],
-  ] satisfies [Partial<AttemptResult>, number][])("%o ends with %i", async (ends, expected) => {
-    expect(await cli.run(await cli.host(), [], ends)).toBe(expected)
+    ["the program's own exit code", "exit 3", [], 3],
+    ["128 + n for signal n", "kill -SEGV $$", [], 139],
+    ["124 after the time limit", "while :; do sleep 0.1; done", ["--timeout", "500ms", "--grace", "300ms"], 124],
+  ])("ends with %s", async (_, code, flags, expected) => {
+    const ended = await run([await file("ends.sh", code), ...flags])
+    expect([ended.code, ended.out, ended.err.replace(/^Terminated\n/, "")]).toEqual([expected, "", ""])
   })
 
-  it("with --json the last line of standard error is the result", async () => {
-    const host = await cli.host()
-    await cli.run(host, ["--json"], { cpuMs: 12 }, (program) => program.print("stderr", "no line end"))
-    expect(JSON.parse(host.lastErrLine().replace("no line end", ""))).toMatchObject({
-      status: "completed",
-      cpuMs: 12,
-      id: "task-1",
+  it("ends with 130 when somebody else cancels", async () => {
+    const path = await file("long.py", 'import time\nprint("up", flush=True)\ntime.sleep(60)\n')
+    const running = startCli(["run", "--data", join(folder, "data"), path, "--json", "--label", "part=cancelled"])
+    await running.says("out", "up")
+    const listed = await runCli(["ls", "--data", join(folder, "data"), "--label", "part=cancelled", "--json"])
+    const { id } = lastLine<{ readonly id: string }>(listed.out)
+    expect((await runCli(["cancel", id, "--data", join(folder, "data")])).code).toBe(0)
+    const ended = await running.ended
+    expect([ended.code, lastLine(ended.err).status]).toEqual([130, "cancelled"])
+  })
+
+  it("gives the result as the last line of standard error with --json", async () => {
+    const path = await file("json.py", 'import sys\nprint("out")\nsys.exit(7)\n')
+    const ended = await run([path, "--json"])
+    expect([ended.code, ended.out, ended.err.trimEnd().split("\n").length]).toEqual([7, "out\n", 1])
+    expect(lastLine(ended.err)).toMatchObject({
+      status: "failed",
+      reason: "exit_nonzero",
+      exitCode: 7,
+      ok: false,
+      attempt: 1,
     })
+    expect(lastLine(ended.err).task.result?.policy).toMatchObject({ network: "none", readonlyRoot: true })
   })
 
-  it("at a terminal says what is going on, and at the end how it was, in one line", async () => {
-    const host = await cli.host({ isTty: true })
-    const code = host.run("run", cli.file)
-    const program = await cli.nextProgram()
-    program.start()
-    await host.pass(host.errHas("running"))
-    program.print("stdout", "no line end")
-    program.end({ wallMs: 1_234, cpuMs: 300, memoryPeakBytes: 34 * 1024 * 1024 })
-    expect(await code).toBe(0)
-    expect(host.err().endsWith("completed · exit 0 · wall 1.2 s · cpu 300 ms · peak 34 MB · task-1\n")).toBe(true)
-    expect(host.out()).toBe("no line end")
+  it("gives the program arguments, environment and standard input", async () => {
+    const text = 'import os, sys\nprint(sys.argv[1:], os.environ["ONE"], os.environ["TWO"], sys.stdin.read())\n'
+    const path = await file("inputs.py", text)
+    const flags = ["--arg", "a b", "--arg", "$HOME", "--env", "ONE=1 '\"", "--env", "TWO", "--stdin", "-"]
+    const ended = await run([path, ...flags, "last"], { env: { TWO: "from outside" }, stdin: "typed\n" })
+    expect([ended.code, ended.out]).toEqual([0, "['a b', '$HOME', 'last'] 1 '\" from outside typed\n\n"])
+    const stdin = await file("input.txt", "of a file")
+    expect((await run([path, "--env", "ONE=", "--env", "TWO=", "--stdin", stdin])).out).toBe("[]   of a file\n")
   })
 
-  it("says how much was not kept, and how much was", async () => {
-    const host = await cli.host()
-    await cli.run(host, ["--verbose"], {}, (program) => {
-      program.print("stdout", "head")
-      program.skip("stdout", 5 * 1024 * 1024)
-      program.print("stdout", "tail")
-    })
-    expect([host.out(), host.err().split("\n")[0]]).toEqual(["headtail", "[5.0 MB of stdout were not kept]"])
+  it("writes what the program leaves in /box/out into a folder, and never over a file that is there", async () => {
+    const code = 'import os\nos.makedirs("/box/out/deep")\nopen("/box/out/deep/a.bin", "wb").write(bytes(range(256)))\n'
+    const path = await file("artifacts.py", code)
+    const to = join(folder, "taken")
+    expect((await run([path, "--artifacts", to])).code).toBe(0)
+    expect([...(await readFile(join(to, "deep/a.bin")))]).toEqual(Array.from({ length: 256 }, (_, at) => at))
+    const again = await run([path, "--artifacts", to, "--json"])
+    expect([again.code, lastLine<{ error: object }>(again.err).error]).toMatchObject([125, { code: "INVALID_PARAMS" }])
   })
 
-  it("sends what the flags say", async () => {
-    await writeFile(join(cli.folder, "in.bin"), Uint8Array.of(0xff, 0))
-    const host = await cli.host({ more: { env: { TAKEN: "ours" } } })
-    const flags = [
-      "--arg",
-      "a",
-      "--env",
-      "K=V=W",
-      "--env",
-      "TAKEN",
-      "--label",
-      "team=x",
-      "--lane",
-      "high",
-      "--timeout",
-      "1.5m",
-    ]
-    flags.push(
-      "--memory",
-      "128m",
-      "--cpus",
-      "0.5",
-      "--retries",
-      "2",
-      "--stdin",
-      join(cli.folder, "in.bin"),
-      "--grace",
-      "500ms",
-    )
-    await cli.run(host, [...flags, "--", "-b"], {})
-    expect(cli.door.tasks.submitted[0]).toMatchObject({
-      runtime: "python",
-      entry: "hello.py",
-      files: [{ path: "hello.py", content: "print('hello')\n" }],
-      args: ["a", "-b"],
-      env: { K: "V=W", TAKEN: "ours" },
-      labels: { team: "x" },
-      lane: "high",
-      timeoutMs: 90_000,
-      graceMs: 500,
-      maxAttempts: 3,
-      limits: { memoryBytes: 128 * 1024 * 1024, cpuMilli: 500 },
-      stdin: "/wA=",
-      stdinEncoding: "base64",
-    })
+  it("runs a folder: its main file, or the one that is named", async () => {
+    await file("folder/main.py", "from part.one import name\nprint(name)\n")
+    await file("folder/part/one.py", 'name = "part"\n')
+    await file("folder/other.py", 'print("other")\n')
+    const path = join(folder, "folder")
+    expect(await run([path])).toEqual({ code: 0, out: "part\n", err: "" })
+    expect(await run([path, "--entry", "other.py"])).toEqual({ code: 0, out: "other\n", err: "" })
   })
 
-  it("runs a command in an image", async () => {
-    const host = await cli.host()
-    const code = host.run("run", "--image", "debian:12", "--stdin", "-", "--", "ls", "-l")
-    const program = await cli.nextProgram()
-    program.start()
-    program.end()
-    expect(await code).toBe(0)
-    expect(cli.door.tasks.submitted[0]).toMatchObject({ image: "debian:12", command: ["ls", "-l"], stdin: "" })
+  it("runs a command in an image, without a shell in between", async () => {
+    const image = "berth-runtime-shell:1"
+    const listed = await run(["--image", image, "--json", "--", "echo", "$HOME", ";", "ls"])
+    const { status } = lastLine(listed.err)
+    // Where the official images are there, the local one is not.
+    if (lastLine(listed.err).message?.includes("image") === true) expect(status).toBe("failed")
+    else expect(listed.out).toBe("$HOME ; ls\n")
   })
 
-  it("writes artifacts into a folder, and never over or outside of anything", async () => {
-    const host = await cli.host()
-    const out = join(cli.folder, "out")
-    const artifact = (path: string) => ({ path, sizeBytes: 2, sha256: "", blobKey: "" })
-    const artifacts = [artifact("a.txt"), artifact("deep/er/b.bin")]
-    cli.door.tasks.artifacts.set("task-1 a.txt", Buffer.from("A\n")).set("task-1 deep/er/b.bin", Uint8Array.of(0, 255))
-    expect(await cli.run(host, ["--artifacts", out], { artifacts })).toBe(0)
-    expect(await readFile(join(out, "a.txt"), "utf8")).toBe("A\n")
-    expect([...(await readFile(join(out, "deep/er/b.bin")))]).toEqual([0, 255])
-    expect(cli.door.tasks.submitted[0]?.artifacts).toBe(true)
-    cli.door.tasks.artifacts.set("task-2 ../evil", Buffer.from("x"))
-    expect(await cli.run(host, ["--artifacts", join(cli.folder, "out2")], { artifacts: [artifact("../evil")] })).toBe(
-      125,
-    )
-    await expect(readFile(join(cli.folder, "evil"))).rejects.toThrow()
+  it("retries, and prints what every attempt printed", async () => {
+    const path = await file("again.sh", "echo try; exit 4\n")
+    const ended = await run([path, "--retries", "2", "--retry-delay", "10ms", "--json"])
+    expect([ended.code, ended.out, lastLine(ended.err).attempt]).toEqual([4, "try\ntry\ntry\n", 3])
   })
 
-  it("is a server for its duration where there is none", async () => {
-    const closed: string[] = []
-    const token = await cli.door.token()
-    const host = fakeHost({
-      more: {
-        openEmbedded: async (options) => {
-          const client = await connect(cli.door.url, { token })
-          closed.push(`opened ${options.executor} ${options.slots}`)
-          return { client, dataDir: "/data", close: () => client.close().then(() => void closed.push("closed")) }
-        },
-      },
-    })
-    expect(await cli.run(host, ["--executor", "process", "--slots", "2"], {})).toBe(0)
-    expect(closed).toEqual(["opened process 2", "closed"])
+  it("leaves at the first Ctrl-C, says how to come back, and the task goes on", async () => {
+    const path = await file("leave.py", 'import time\nprint("up", flush=True)\ntime.sleep(3)\nprint("done")\n')
+    const running = startCli(["run", "--data", join(folder, "data"), path, "--label", "part=left"])
+    await running.says("out", "up")
+    running.child.kill("SIGINT")
+    const { code, err } = await running.ended
+    const [, id = ""] = /berth logs -f (\S+)/.exec(err) ?? []
+    expect([code, id.length > 0]).toEqual([130, true])
+    const back = await runCli(["logs", "-f", id, "--data", join(folder, "data")])
+    expect([back.code, back.out]).toEqual([0, "up\ndone\n"])
+  })
+
+  it("cancels at the second Ctrl-C and stays until the task has ended", async () => {
+    const path = await file("twice.py", 'import time\nprint("up", flush=True)\ntime.sleep(60)\n')
+    const running = startCli(["run", "--data", join(folder, "data"), path, "--json"])
+    await running.says("out", "up")
+    running.child.kill("SIGINT")
+    await running.says("err", "Ctrl-C again")
+    running.child.kill("SIGINT")
+    const ended = await running.ended
+    expect([ended.code, lastLine(ended.err).status]).toEqual([130, "cancelled"])
   })
 })
 
-describe("what does Ctrl-C do?", () => {
-  it("the first leaves the task alone and says how to return", async () => {
-    const host = await cli.host()
-    const code = host.run("run", cli.file, "--json")
-    const program = await cli.nextProgram()
-    program.start()
-    program.print("stdout", "begun")
-    while (host.out() === "") await settle(1)
-    host.signal("SIGINT")
-    await host.errHas("berth logs -f task-1")
-    expect(await host.pass(code)).toBe(130)
-    expect(JSON.parse(host.lastErrLine())).toEqual({ id: "task-1", status: "running", detached: true })
-    expect(cli.door.tasks.calls.filter((call) => call.startsWith("cancel"))).toEqual([])
+describeWithDocker("berth run, where there is no server", () => {
+  it("is one for as long as the program runs, and leaves the directory to the next", async () => {
+    const path = await file("alone.sh", "read line; echo got $line; exit 5\n")
+    const argv = ["run", path, "--data", join(folder, "alone"), "--stdin", "-"]
+    expect(await runCli(argv, { stdin: "this\n" })).toEqual({ code: 5, out: "got this\n", err: "" })
+    expect(await runCli(argv, { stdin: "that\n" })).toEqual({ code: 5, out: "got that\n", err: "" })
   })
 
-  it("the second cancels, and waits for the end", async () => {
-    const host = await cli.host()
-    const code = host.run("run", cli.file)
-    const program = await cli.nextProgram()
-    program.start()
-    host.signal("SIGINT")
-    await host.errHas("Ctrl-C again")
-    host.signal("SIGINT")
-    while (!cli.door.tasks.calls.includes("cancel task-1")) await settle(1)
-    program.end({ status: "cancelled", reason: "cancelled", exitCode: null })
-    expect(await code).toBe(130)
-  })
-
-  it("the third leaves at once", async () => {
-    const host = await cli.host()
-    const code = host.run("run", cli.file)
-    await cli.nextProgram()
-    for (let times = 0; times < 3; times++) {
-      await settle()
-      host.signal("SIGINT")
-    }
-    expect(await code).toBe(130)
+  it("runs without isolation only when that is asked for by name", async () => {
+    const path = await file("process.sh", "echo here; exit 6\n")
+    const argv = ["run", path, "--data", join(folder, "process"), "--executor", "process", "--json"]
+    const ended = await runCli(argv)
+    expect([ended.code, ended.out]).toEqual([6, "here\n"])
+    expect(lastLine(ended.err).task.result?.policy).toMatchObject({ isolation: "none" })
   })
 })

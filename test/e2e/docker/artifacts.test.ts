@@ -54,7 +54,7 @@ describeWithDocker("which files come back?", (engine) => {
 
   it("after a graceful time limit they are there; not asked for, there is nothing to take", async () => {
     const text = "import signal, sys, time\nsignal.signal(15, lambda *_: (open('out/partial','w').write('p'), sys.exit(0)))\nwhile True: time.sleep(9)"
-    const late = await collected(text, { timeoutMs: 400, graceMs: 3_000 })
+    const late = await collected(text, { timeoutMs: 2_000, graceMs: 5_000 })
     expect([late.exit.status, late.kept.get("partial")?.toString()]).toEqual(["timeout", "p"])
     const started = await rig.start(bash("mkdir -p out; echo x > out/x"))
     await started.exit

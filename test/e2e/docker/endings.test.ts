@@ -61,7 +61,7 @@ describeWithDocker("how did the program end?", (engine) => {
 
   it("deadline: a program that heeds SIGTERM cleans up, once, and counts as timed out", async () => {
     const text = "import signal, sys, time\ndef h(*_):\n  print('cleaning'); time.sleep(0.6); print('clean'); sys.exit(0)\nsignal.signal(15, h)\nwhile True: time.sleep(10)"
-    const { exit, out } = await rig.run(python(text), { timeoutMs: 600, graceMs: 3_000 })
+    const { exit, out } = await rig.run(python(text), { timeoutMs: 2_000, graceMs: 5_000 })
     expect(out).toBe("cleaning\nclean\n")
     expect(exit).toMatchObject({ status: "timeout", reason: "deadline", exitCode: 0 })
   })

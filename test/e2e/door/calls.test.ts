@@ -82,6 +82,14 @@ describe("a task's life over a socket", () => {
     await expect.poll(() => door.tasks.watching()).toBe(0)
   })
 
+  it("takes the lane that the token allows when none is named", async () => {
+    const eve = await connectRaw(door, await door.token("eve", { laneMax: "low" }))
+    const { task } = (await eve.call("task.submit", { runtime: "python", code: "1" })).result
+    const urgent = (await ann.call("task.submit", { runtime: "python", code: "1" })).result.task
+    expect([task.lane, urgent.lane]).toEqual(["low", "normal"])
+    eve.close()
+  })
+
   it("does everything else that the table of methods names", async () => {
     const { task } = (await ann.call("task.submit", { runtime: "python", code: "1" })).result
     const dead = door.tasks.add("ann", { status: "failed", phase: "ended" })

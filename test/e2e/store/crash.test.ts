@@ -1,6 +1,7 @@
 /** The embedded store against kill -9 and against itself: nothing acknowledged is lost, and one process has the directory. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { BerthError } from "../../../core/errors.ts"
@@ -11,7 +12,7 @@ import { codeOf } from "../../support/code.ts"
 import { isolate } from "../../support/effect.ts"
 import { openStore, temporaryDir } from "../../support/sqlite.ts"
 
-const APPENDER = join(import.meta.dirname, "../../support/appender.ts")
+const APPENDER = fileURLToPath(new URL("../../support/appender.ts", import.meta.url))
 
 describe("kill -9", { timeout: 180_000 }, () => {
   it("EL1 every append that was acknowledged before kill -9 is there after it, and the row says the same", async () => {

@@ -1,50 +1,9 @@
-import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { Connection, type ConnectionOptions } from "../../../gateway/client/connection.ts"
-import { manualClock, settle } from "../../support/clock.ts"
-import { fakeTransport } from "../../support/fakeTransport.ts"
-
-const URLS = ["ws://a/v1", "ws://b/v1"]
-
-function open(more: Partial<ConnectionOptions> = {}) {
-  const clock = manualClock()
-  const network = fakeTransport()
-  const log: string[] = []
-  const connection = new Connection(
-    {
-      urls: URLS,
-      token: "fixed",
-      transport: network.transport,
-      timing: { ...clock, random01: () => 0.999 },
-      connectMsMax: 1_000,
-      firstMsMax: 0,
-      outageMsMax: 10_000,
-      delayMsInitial: 100,
-      delayMsMax: 1_000,
-      idleMs: 5_000,
-      ...more,
-    },
-    {
-      up: () => log.push("up"),
-      frame: (text) => log.push(`frame ${text}`),
-      down: (error) => log.push(`down ${error.code}`),
-      ended: (error) => log.push(`ended ${error.code}`),
-      probe: () => log.push("probe"),
-    },
-  )
-  return { clock, network, log, connection }
-}
-
-const start = async (more: Partial<ConnectionOptions> = {}) => {
-  const opened = open(more)
-  opened.connection.start()
-  await settle()
-  return opened
-}
+import { startConnection, URLS } from "../../support/fakeConnection.ts"
 
 describe("does a connection find its way back?", () => {
   it("opens the first address with the token, and hands frames over", async () => {
-    const { network, log, connection } = await start()
+    const { network, log, connection } = await startConnection()
     expect(network.last().target).toEqual({ url: "ws://a/v1", token: "fixed" })
     expect(connection.send("early")).toBe(false)
     network.last().accept()
@@ -55,7 +14,7 @@ describe("does a connection find its way back?", () => {
   })
 
   it("tries the next address after a loss, with a delay that grows and is capped", async () => {
-    const { clock, network, log } = await start()
+    const { clock, network, log } = await startConnection()
     network.last().accept()
     network.last().push({})
     network.last().end()
@@ -73,7 +32,7 @@ describe("does a connection find its way back?", () => {
   })
 
   it("C4: does not start its delays anew for a server that accepts and drops", async () => {
-    const { clock, network } = await start({ urls: ["ws://a/v1"] })
+    const { clock, network } = await startConnection({ urls: ["ws://a/v1"] })
     const waits: number[] = []
     for (let round = 0; round < 4; round++) {
       network.last().accept()
@@ -86,8 +45,22 @@ describe("does a connection find its way back?", () => {
     expect(waits).toEqual([100, 200, 400, 800])
   })
 
+  it("C4: starts its delays anew after a server that said something", async () => {
+    const { clock, network } = await startConnection({ urls: ["ws://a/v1"], firstMsMax: 60_000 })
+    const waitMs = async () => {
+      const [before, opened] = [clock.monoMs(), network.sockets.length]
+      network.last().end()
+      while (network.sockets.length === opened) await clock.advance(10)
+      return clock.monoMs() - before
+    }
+    expect([await waitMs(), await waitMs(), await waitMs()]).toEqual([100, 200, 400])
+    network.last().accept()
+    network.last().push({})
+    expect(await waitMs()).toBe(100)
+  })
+
   it("rejects a first connection after one round over the addresses", async () => {
-    const { clock, network, log } = await start()
+    const { clock, network, log } = await startConnection()
     network.last().end()
     await clock.advance(200)
     network.last().end({ reason: "refused" })
@@ -96,7 +69,7 @@ describe("does a connection find its way back?", () => {
   })
 
   it("keeps trying for a first connection as long as it was told to", async () => {
-    const { clock, network, log } = await start({ urls: ["ws://a/v1"], firstMsMax: 1_000 })
+    const { clock, network, log } = await startConnection({ urls: ["ws://a/v1"], firstMsMax: 1_000 })
     while (log.length === 0) {
       network.last().end()
       await clock.advance(50)
@@ -107,7 +80,7 @@ describe("does a connection find its way back?", () => {
   })
 
   it("C5: gives up a lost connection after the outage that it was told to bear", async () => {
-    const { clock, network, log } = await start()
+    const { clock, network, log } = await startConnection()
     network.last().accept()
     network.last().push({})
     network.last().end()
@@ -120,7 +93,7 @@ describe("does a connection find its way back?", () => {
   })
 
   it("gives up on an address that does not answer in time", async () => {
-    const { clock, network, log } = await start()
+    const { clock, network, log } = await startConnection()
     await clock.advance(1_000)
     expect(network.sockets[0]?.isClosedByClient()).toBe(true)
     await clock.advance(100)
@@ -138,7 +111,7 @@ describe("what cannot be cured by trying again?", () => {
     [{ code: 4403 }, "FORBIDDEN"],
     [{ code: 4400 }, "INVALID_REQUEST"],
   ])("C5: %o from every address ends it with %s", async (end, code) => {
-    const { clock, network, log } = await start({ firstMsMax: 60_000 })
+    const { clock, network, log } = await startConnection({ firstMsMax: 60_000 })
     network.last().end(end)
     await clock.advance(200)
     network.last().end(end)
@@ -153,7 +126,7 @@ describe("what cannot be cured by trying again?", () => {
       asked.push(next)
       return next
     }
-    const { clock, network, log } = await start({ urls: ["ws://a/v1"], token, firstMsMax: 60_000 })
+    const { clock, network, log } = await startConnection({ urls: ["ws://a/v1"], token, firstMsMax: 60_000 })
     network.last().end({ httpStatus: 401 })
     await clock.advance(200)
     expect(network.last().target.token).toBe("new")
@@ -168,14 +141,14 @@ describe("what cannot be cured by trying again?", () => {
   })
 
   it("ends when the token cannot be had", async () => {
-    const { log } = await start({ urls: ["ws://a/v1"], token: () => Promise.reject(new Error("no key")) })
+    const { log } = await startConnection({ urls: ["ws://a/v1"], token: () => Promise.reject(new Error("no key")) })
     expect(log).toEqual(["ended UNAUTHORIZED"])
   })
 })
 
 describe("does it notice a peer that has gone silently?", () => {
   it("asks after silence, and counts the peer as lost after as long again", async () => {
-    const { clock, network, log } = await start()
+    const { clock, network, log } = await startConnection()
     network.last().accept()
     await clock.advance(5_000)
     expect([network.last().probes(), log]).toEqual([1, ["up"]])
@@ -185,7 +158,7 @@ describe("does it notice a peer that has gone silently?", () => {
   })
 
   it("is content with any sign of life", async () => {
-    const { clock, network, log } = await start()
+    const { clock, network, log } = await startConnection()
     network.last().accept()
     for (let round = 0; round < 10; round++) {
       await clock.advance(4_000)
@@ -194,102 +167,5 @@ describe("does it notice a peer that has gone silently?", () => {
     }
     expect(network.last().probes()).toBe(0)
     expect(log.filter((line) => line !== "frame {}")).toEqual(["up"])
-  })
-})
-
-describe("close", () => {
-  it("C3: ends once, from any state, and lets go of socket and timers", async () => {
-    for (const arrive of ["idle", "connecting", "open", "waiting", "ended"]) {
-      const { clock, network, log, connection } = open()
-      if (arrive !== "idle") connection.start()
-      await settle()
-      if (arrive === "open") network.last().accept()
-      if (arrive === "waiting") network.last().end()
-      if (arrive === "ended") connection.close()
-      connection.close()
-      connection.close()
-      await clock.advance(60_000)
-      expect([arrive, log.filter((line) => line.startsWith("ended"))]).toEqual([arrive, ["ended SHUTTING_DOWN"]])
-      expect([arrive, clock.armed(), connection.isOpen]).toEqual([arrive, 0, false])
-      expect(network.sockets.length).toBeLessThanOrEqual(1)
-    }
-  })
-
-  it("C2: does not connect again when whoever heard of the loss closed it", async () => {
-    const clock = manualClock()
-    const network = fakeTransport()
-    const log: string[] = []
-    const connection: Connection = new Connection(
-      {
-        urls: URLS,
-        token: "fixed",
-        transport: network.transport,
-        timing: { ...clock, random01: () => 0 },
-        connectMsMax: 1_000,
-        firstMsMax: 0,
-        outageMsMax: 10_000,
-        delayMsInitial: 100,
-        delayMsMax: 1_000,
-        idleMs: 5_000,
-      },
-      {
-        up: () => log.push("up"),
-        frame: () => {},
-        down: () => {
-          log.push("down")
-          connection.close()
-        },
-        ended: () => log.push("ended"),
-        probe: () => {},
-      },
-    )
-    connection.start()
-    await settle()
-    network.last().accept()
-    network.last().end()
-    await clock.advance(20_000)
-    expect(log).toEqual(["up", "down", "ended"])
-    expect(network.sockets.length).toBe(1)
-  })
-})
-
-describe("under any history", () => {
-  it("C1, C2, C3: one socket at a time, up and down alternate, and nothing after the end", async () => {
-    const visited = new Set<string>()
-    const step = fc.constantFrom("accept", "accept", "end", "refuse", "push", "wait", "wait", "late echo", "close")
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 12, maxLength: 40 }), async (steps) => {
-        const { clock, network, log, connection } = await start({ firstMsMax: 5_000 })
-        for (const [at, taken] of steps.entries()) {
-          // Closing at once would leave nothing to look at.
-          if (taken === "close" && at < 8) continue
-          const socket = network.last()
-          if (taken === "accept" && !socket.isClosedByClient()) socket.accept()
-          if (taken === "end") socket.end()
-          if (taken === "refuse") socket.end({ httpStatus: 401 })
-          if (taken === "push") socket.push({})
-          for (const old of taken === "late echo" ? network.sockets.slice(0, -1) : []) {
-            old.accept()
-            old.push({})
-            old.end()
-          }
-          if (taken === "close") connection.close()
-          if (taken === "wait") await clock.advance(1_500)
-          expect(network.sockets.filter((each) => each.isOpen()).length).toBeLessThanOrEqual(1)
-          visited.add(connection.isOpen ? "open" : (log.at(-1) ?? "connecting"))
-        }
-        const turns = log
-          .filter((line) => !line.startsWith("frame") && line !== "probe")
-          .map((line) => line.split(" ")[0])
-        const ended = turns.indexOf("ended")
-        expect(ended === -1 || ended === turns.length - 1).toBe(true)
-        turns.filter((turn) => turn !== "ended").forEach((turn, at) => expect(turn).toBe(at % 2 === 0 ? "up" : "down"))
-        connection.close()
-      }),
-      { numRuns: 150 },
-    )
-    expect([...visited].some((seen) => seen === "open")).toBe(true)
-    expect([...visited].some((seen) => seen.startsWith("down"))).toBe(true)
-    expect([...visited].some((seen) => seen.startsWith("ended"))).toBe(true)
   })
 })

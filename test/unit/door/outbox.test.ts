@@ -14,13 +14,7 @@ const slow = () => {
   const link = fakeLink()
   link.reads = false
   const outbox = makeOutbox(link, clock, LIMITS)
-  const paced = (at: number) =>
-    Effect.runFork(
-      outbox.sendPaced(
-        () => text(at),
-        () => true,
-      ),
-    )
+  const paced = (at: number) => Effect.runFork(outbox.sendPaced(() => text(at)))
   return { clock, link, outbox, paced }
 }
 

@@ -6,14 +6,14 @@ import { settle } from "../../support/clock.ts"
 import { fakeSession } from "../../support/fakeLink.ts"
 
 describe("subscriptions", () => {
-  it("W1: a hundred thousand attempts leave as many as are allowed", async () => {
+  it("W1: ten thousand attempts leave as many as are allowed", async () => {
     const { tasks, session, ask } = fakeSession({
       messagesBurst: 1_000_000,
       subscriptionsMax: 100,
       inFlightMax: 1_000_000,
     })
     const task = tasks.add("ann")
-    for (let at = 0; at < 1_000; at++) {
+    for (let at = 0; at < 100; at++) {
       for (let each = 0; each < 100; each++) {
         session.receive(`{"jsonrpc":"2.0","id":${at * 100 + each},"method":"task.watch","params":{"id":"${task.id}"}}`)
       }

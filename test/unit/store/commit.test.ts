@@ -120,6 +120,30 @@ describe("group commit", () => {
     )
   })
 
+  it("more than may wait is refused, and what waits is written", async () => {
+    await isolate(
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const failpoints = armedFailpoints({ "store.beforeCommit": Deferred.await(gate) })
+        const { log } = yield* openStore(yield* temporaryDir, failpoints)
+        const large = printed("x".repeat(255 * 1024))
+        const append = () => codeOf(log.appendOutput("a", large))
+        const first = yield* Effect.forkChild(append())
+        while (failpoints.hits.length === 0) yield* Effect.sleep(1)
+        // 64 MiB of these may wait.
+        const rest = yield* Effect.forkChild(
+          Effect.all(Array.from({ length: 300 }, append), { concurrency: "unbounded" }),
+        )
+        yield* Effect.sleep(1)
+        yield* Deferred.succeed(gate, undefined)
+        const codes = [yield* Fiber.join(first), ...(yield* Fiber.join(rest))]
+        expect(codes.filter((code) => code === "none")).toHaveLength(258)
+        expect(codes.filter((code) => code === "OVERLOADED")).toHaveLength(43)
+        expect(yield* log.readTask("a", 0, 1_000)).toHaveLength(258)
+      }),
+    )
+  })
+
   it("what was offered before the store closed is written, and later appends are refused", async () => {
     await isolate(
       Effect.gen(function* () {

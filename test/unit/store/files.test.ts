@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Effect, Fiber } from "effect"
 import { describe, expect, it } from "vitest"
 import { outputSubject, stateSubject } from "../../../core/record.ts"
@@ -200,7 +201,7 @@ describe("a disk that fails to sync", { timeout: 180_000 }, () => {
         const failing = join(dir, "failing")
         writeFileSync(join(dir, "sync.c"), FAILING_SYNC)
         execFileSync(compiler ?? "", ["-shared", "-fPIC", "-o", join(dir, "sync.so"), join(dir, "sync.c"), "-ldl"])
-        const script = join(import.meta.dirname, "../../support/retrier.ts")
+        const script = fileURLToPath(new URL("../../support/retrier.ts", import.meta.url))
         const child = startChild(script, [join(dir, "data")], {
           LD_PRELOAD: join(dir, "sync.so"),
           FAIL_SYNC_WHILE: failing,

@@ -5,8 +5,6 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { engineError } from "../../../../actors/executor/docker/client.ts"
-import { examine, isAtFloor, isSafe } from "../../../../actors/executor/docker/doctor.ts"
-import { factsOf } from "../../../../actors/executor/docker/facts.ts"
 import { bareExitOf, exitOf, parseEnd } from "../../../../actors/executor/docker/exit.ts"
 import { archive } from "../../../../actors/executor/docker/feed.ts"
 import { jobScript, quote } from "../../../../actors/executor/docker/jobScript.ts"
@@ -241,62 +239,5 @@ describe("what is a container created with? (PR1 to PR3, SC1 to SC3)", () => {
       ),
     ).toEqual([])
     expect(profile.archMap.flatMap((arch: { subArchitectures: string[] }) => arch.subArchitectures)).toEqual([])
-  })
-})
-
-describe("is an engine safe enough for work from others?", () => {
-  it.each([
-    ["29.5.1", ["29.5.1"], true],
-    ["29.5.0", ["29.5.1"], false],
-    ["20.10.24+dfsg1", ["29.5.1"], false],
-    ["30.0.0-rc.1", ["29.5.1"], true],
-    ["1.2.8", ["1.2.8", "1.3.3"], true],
-    ["1.2.9", ["1.2.8", "1.3.3"], true],
-    ["1.3.2", ["1.2.8", "1.3.3"], false],
-    ["1.4.0", ["1.2.8", "1.3.3"], true],
-    ["1.1.99", ["1.2.8", "1.3.3"], false],
-    ["v2.1.0", ["1.7.32", "2.0.9"], true],
-    ["unknown", ["1.7.32"], false],
-  ])("%s against %j: %s", (version, floors, expected) => {
-    expect(isAtFloor(version, floors)).toBe(expected)
-  })
-
-  const info = {
-    ID: "e",
-    ServerVersion: "29.5.2",
-    KernelVersion: "6.1",
-    Architecture: "x86_64",
-    OperatingSystem: "Debian",
-    CgroupVersion: "2",
-    Runtimes: { runc: {}, runsc: {} },
-    DefaultRuntime: "runc",
-    SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
-    LiveRestoreEnabled: true,
-    SwapLimit: true,
-    Driver: "overlay2",
-    NCPU: 2,
-    MemTotal: 1,
-  }
-  const version = {
-    ApiVersion: "1.52",
-    Components: [
-      { Name: "runc", Version: "1.3.4" },
-      { Name: "containerd", Version: "v2.2.0" },
-    ],
-  }
-
-  it("a new engine with everything on passes, and each thing that is missing is a line", () => {
-    expect(isSafe(examine(factsOf(info, version)))).toBe(true)
-    const below = (change: object) =>
-      examine(factsOf({ ...info, ...change }, version))
-        .filter(({ status }) => status !== "ok")
-        .map(({ check }) => check)
-    expect(below({ ServerVersion: "28.0.0" })).toEqual(["engine"])
-    expect(below({ CgroupVersion: "1" })).toEqual(["cgroup"])
-    expect(below({ SecurityOptions: ["name=seccomp"] })).toEqual(["security module"])
-    expect(below({ SecurityOptions: ["name=apparmor"] })).toEqual(["seccomp"])
-    expect(below({ LiveRestoreEnabled: false })).toEqual(["live restore"])
-    expect(below({ SwapLimit: false })).toEqual(["swap limit"])
-    expect(examine(factsOf(info, { ApiVersion: "1.41" })).filter(({ status }) => status === "below").length).toBe(2)
   })
 })

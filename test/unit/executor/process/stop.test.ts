@@ -68,6 +68,19 @@ describe("what does a stop do", () => {
     await untilNone(mark)
   })
 
+  it("KP1: when the keeper alone is killed, its program does not live on", async () => {
+    const mark = rig.mark()
+    const { start, sink, remove, control } = await rig.scene(
+      programOf("echo ready; sleep 1000", { env: { [mark]: "1" } }),
+    )
+    const ended = start()
+    await sink.untilText("stdout", "ready")
+    process.kill(Number.parseInt(await readFile(control("keeper"), "utf8"), 10), "SIGKILL")
+    expect(await ended).toMatchObject({ status: "failed", reason: "signal", signal: "SIGKILL" })
+    await untilNone(mark)
+    await remove()
+  })
+
   it("remove ends a running program and leaves nothing; twice is no error", async () => {
     const mark = rig.mark()
     const { start, sink, remove } = await rig.scene(programOf("echo ready; sleep 1000", { env: { [mark]: "1" } }))
