@@ -4,12 +4,6 @@
  */
 export const escapeControls = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, escapeOne)
 
-/** The same, but for line ends and tabs. */
-export const escapeControlsInText = (text: string): string =>
-  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (character) =>
-    character === "\n" || character === "\t" ? character : escapeOne(character),
-  )
-
 function escapeOne(character: string): string {
   if (character === "\n") return "\\n"
   if (character === "\r") return "\\r"

@@ -11,7 +11,7 @@ import { diagnose } from "./doctor.ts"
 import { embeddedClient } from "./embedded.ts"
 import { executorName } from "./executors.ts"
 import { DEFAULT_ENGINE } from "./index.ts"
-import { jsonLogger, SILENT } from "./logger.ts"
+import { jsonLogger, LOG_LEVELS, SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
 import { openServer, type Server, type ServerOptions } from "./server.ts"
 import { VERSION } from "./version.ts"
@@ -19,6 +19,8 @@ import { VERSION } from "./version.ts"
 const LOCAL_OWNER = "local"
 const TOKEN_LIFE_MS = 12 * 3_600_000
 const FATAL_EXIT_CODE = 125
+const DEFAULT_PORT = 7411
+const PORT_MAX = 65_535
 
 /** As whom the commands of one machine speak to their own server: whoever can read the data directory's secret. */
 const LOCAL = { owner: LOCAL_OWNER, role: "admin", laneMax: "urgent" } as const
@@ -48,6 +50,27 @@ function jwksOf(environment: NodeJS.ProcessEnv): { readonly url: string; readonl
   if (issuer === undefined)
     throw berthError("CONFIG_INVALID", "BERTH_JWKS_URL needs BERTH_JWKS_ISSUER", { path: "BERTH_JWKS_ISSUER" })
   return { url, issuer }
+}
+
+/** What `serve` listens on when no flag says so. */
+function portOf(environment: NodeJS.ProcessEnv): number {
+  const { BERTH_PORT: text } = environment
+  if (text === undefined || text === "") return DEFAULT_PORT
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (port <= PORT_MAX) return port
+  throw berthError("CONFIG_INVALID", `BERTH_PORT must be a whole number from 0 to ${PORT_MAX}, not ${text}`, {
+    path: "BERTH_PORT",
+  })
+}
+
+function logLevelOf(environment: NodeJS.ProcessEnv): (typeof LOG_LEVELS)[number] {
+  const { BERTH_LOG: text } = environment
+  if (text === undefined || text === "") return "info"
+  const level = LOG_LEVELS.find((known) => known === text)
+  if (level !== undefined) return level
+  throw berthError("CONFIG_INVALID", `BERTH_LOG must be one of ${LOG_LEVELS.join(", ")}, not ${text}`, {
+    path: "BERTH_LOG",
+  })
 }
 
 const listOf = (value: string | undefined): readonly string[] => (value ?? "").split(",").filter((part) => part !== "")
@@ -94,10 +117,10 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
       return { client, dataDir: server.dataDir, close: () => client.close().then(server.close) }
     },
     serve: async (options) => {
-      const logger = jsonLogger(environment.BERTH_LOG ?? "info", VERSION)
+      const logger = jsonLogger(logLevelOf(environment), VERSION)
       const door = {
         ...(options.bind === undefined ? {} : { host: options.bind }),
-        port: options.port ?? Number(environment.BERTH_PORT ?? 7411),
+        port: options.port ?? portOf(environment),
         hosts: listOf(environment.BERTH_HOSTS),
         origins: listOf(environment.BERTH_ORIGINS),
         jwks: jwksOf(environment),

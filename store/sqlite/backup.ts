@@ -19,6 +19,8 @@ import { SCHEMA_VERSION } from "./schema.ts"
 
 const DATABASE = "berth.db"
 const BLOBS = "blobs"
+/** Belong to the running process or to the database itself; everything else beside it, such as keys, is copied as it is. */
+const NOT_COPIED = /^berth\.(db|lock|reserve)|\.new$|\.rebuild$/
 const PAGE = 500
 
 /** What a backup holds. */
@@ -40,6 +42,7 @@ export const backup = (dataDir: string, target: string): Effect.Effect<BackupSum
     })
     yield* withConnection(join(dataDir, DATABASE), (on) => on.run("vacuum into ?", join(partial, DATABASE)))
     yield* copyBlobs(dataDir, partial)
+    yield* copyFiles(dataDir, partial)
     const summary = yield* verify(partial)
     yield* publish(partial, target)
     return summary
@@ -63,6 +66,7 @@ export const restore = (source: string, dataDir: string): Effect.Effect<BackupSu
       await cp(join(source, DATABASE), join(partial, DATABASE))
     })
     yield* copyBlobs(source, partial)
+    yield* copyFiles(source, partial)
     yield* io(dataDir, () => rm(dataDir, { recursive: true, force: true }))
     yield* publish(partial, dataDir)
     return summary
@@ -117,6 +121,13 @@ const copyBlobs = (from: string, to: string): Effect.Effect<void, BerthError> =>
         if (error.code !== "ENOENT") throw error
       })
     }
+  })
+
+const copyFiles = (from: string, to: string): Effect.Effect<void, BerthError> =>
+  io(to, async () => {
+    const found = await readdir(from, { withFileTypes: true })
+    const files = found.filter((entry) => entry.isFile() && !NOT_COPIED.test(entry.name))
+    for (const { name } of files) await cp(join(from, name), join(to, name))
   })
 
 const publish = (partial: string, target: string): Effect.Effect<void, BerthError> =>

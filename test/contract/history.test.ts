@@ -10,7 +10,8 @@ import { openReadModel } from "../../store/sqlite/readModel.ts"
 import { isolate } from "../support/effect.ts"
 import { takeFeed } from "../support/feed.ts"
 import { answers, history, play } from "../support/history.ts"
-import { reopenable, temporaryDir } from "../support/sqlite.ts"
+import { openStore, reopenable, temporaryDir } from "../support/sqlite.ts"
+import { AT_MS, ended, printed, retriedByHand, started, submitted } from "../support/task.ts"
 
 const cut = <A>(all: readonly A[], sizes: readonly number[]): readonly (readonly A[])[] => {
   const batches: A[][] = []
@@ -86,6 +87,32 @@ describe("random histories", () => {
         )
       }),
       { numRuns: 20 },
+    )
+  })
+
+  it("RM2 output that was purged is not looked at again, until the task runs once more", async () => {
+    await isolate(
+      Effect.gen(function* () {
+        const memory = makeMemoryStore()
+        const sqlite = yield* openStore(yield* temporaryDir)
+        for (const { log, readModel } of [{ log: memory.log, readModel: memory.model.readModel }, sqlite]) {
+          const first = submitted({ id: "a" })
+          const second = started(first.state)
+          const third = ended(second.state, { status: "failed", reason: "exit_nonzero" })
+          let seq = 0
+          for (const record of [first, second, third]) seq = yield* log.append("t.a.s", seq, record)
+          yield* log.appendOutput("a", printed("x"))
+          const withOutput = Effect.map(readModel.endedBefore(AT_MS + 60_000, 10, "withOutput"), (rows) => rows.length)
+          const all = Effect.map(readModel.endedBefore(AT_MS + 60_000, 10, "all"), (rows) => rows.length)
+          expect([yield* withOutput, yield* all]).toEqual([1, 1])
+          yield* log.purgeOutput("a")
+          expect([yield* withOutput, yield* all]).toEqual([0, 1])
+          const fourth = retriedByHand(third.state)
+          const fifth = started(fourth.state)
+          for (const record of [fourth, fifth, ended(fifth.state)]) seq = yield* log.append("t.a.s", seq, record)
+          expect([yield* withOutput, yield* all]).toEqual([1, 1])
+        }
+      }),
     )
   })
 })

@@ -46,10 +46,9 @@ describeAsDebianRoot("a data directory of its own size", () => {
 
     beforeAll(async () => {
       mkdirSync(disk)
-      const mounted = await runCommand(
-        ["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "berth-drill", disk],
-        { timeoutMs: 10_000 },
-      )
+      const mounted = await runCommand(["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "berth-drill", disk], {
+        timeoutMs: 10_000,
+      })
       expect(mounted.code, mounted.stderr).toBe(0)
       witness = await startWitness(engine, join(folder, "events"))
     })

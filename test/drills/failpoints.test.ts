@@ -148,9 +148,9 @@ describeWithDocker("a crash at every failpoint", (engine) => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it.each(FAILPOINTS.map((name) => [name, SCENES[name]] as const))(
+  it.concurrent.each(FAILPOINTS.map((name) => [name, SCENES[name]] as const))(
     "%s: does every accepted task end once per attempt, and is nothing left?",
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (name, scene) => {
       const armed = `${name}:${random.whole(scene.passes.min, scene.passes.max)}`
       await crashAt(scene, { engine, witness: witness!, dataDir: join(folder, name), armed })

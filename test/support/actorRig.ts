@@ -33,7 +33,7 @@ export type LogFault =
   /** Nothing is done. */
   | { readonly type: "refused"; readonly times: number; readonly error?: BerthError }
   /** It is done, and the caller is told that it was not. */
-  | { readonly type: "replyLost"; readonly times: number }
+  | { readonly type: "replyLost"; readonly times: number; readonly meanwhile?: Effect.Effect<unknown, BerthError> }
 
 export const unavailable = berthError("STORE_UNAVAILABLE", "injected")
 
@@ -46,7 +46,7 @@ function faulty(log: EventLog["Service"], faults: Map<LogCall, LogFault>): Event
       if (fault.times <= 1) faults.delete(call)
       else faults.set(call, { ...fault, times: fault.times - 1 })
       if (fault.type === "refused") return Effect.fail(fault.error ?? unavailable)
-      return Effect.andThen(effect, Effect.fail(unavailable))
+      return effect.pipe(Effect.andThen(fault.meanwhile ?? Effect.void), Effect.andThen(Effect.fail(unavailable)))
     })
   return {
     ...log,

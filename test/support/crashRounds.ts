@@ -26,6 +26,8 @@ export interface CrashPlan {
   /** Tasks that wait for a slot, for their time or for a retry at the moment of the kill, at least. */
   readonly waiting: number
   readonly lines: { readonly min: number; readonly max: number; readonly everyMs: number }
+  /** Longest delay of a task that waits for its time; retries wait for up to half of it. Default 40 s. */
+  readonly delayMsMax?: number
   readonly note: (text: string) => void
 }
 
@@ -41,13 +43,14 @@ export interface CrashReport {
 }
 
 const POLL_MS = 100
+const DELAY_MS_MAX = 40_000
 const DRAIN_MS_MAX = 240_000
 
 /** Everything that waits: most of it for a slot, some for its time, some for its next attempt. */
-function waitingOrder(random: Seeded, index: number): Order {
+function waitingOrder({ delayMsMax = DELAY_MS_MAX, random }: CrashPlan, index: number): Order {
   const kind = random.whole(0, 9)
-  if (kind < 2) return brief(`delayed-${index}`, random.whole(1_000, 45_000))
-  if (kind < 4) return failing(`failing-${index}`, 2, random.whole(500, 20_000))
+  if (kind < 2) return brief(`delayed-${index}`, random.whole(1_000, delayMsMax))
+  if (kind < 4) return failing(`failing-${index}`, 2, random.whole(500, delayMsMax / 2))
   return brief(`queued-${index}`)
 }
 
@@ -83,14 +86,14 @@ class Filler {
 
   /** Orders what is missing, and resolves when enough runs and enough waits at the same time. */
   async fill(): Promise<void> {
-    const { random, running, waiting } = this.#plan
+    const { running, waiting } = this.#plan
     for (;;) {
       const { all, printing } = await this.#counters()
       const { pending } = (await this.#client.queue()).byStatus
       if (printing >= running && pending >= waiting) return
       const counters = Array.from({ length: Math.max(0, running + 4 - all) }, () => this.#orderCounter())
       const others = Array.from({ length: Math.max(0, waiting + 10 - pending) }, () =>
-        this.#book.order(waitingOrder(random, (this.#index += 1))),
+        this.#book.order(waitingOrder(this.#plan, (this.#index += 1))),
       )
       await Promise.all([...counters, ...others])
       await sleep(POLL_MS)

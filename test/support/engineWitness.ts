@@ -56,6 +56,7 @@ const listen = (host: string, file: string): Promise<void> =>
       const lines = createInterface({ input: answer })
       lines.on("line", (line) => line !== "" && write(file, line))
       lines.once("close", () => resolve())
+      lines.on("error", () => resolve())
       answer.once("error", () => resolve())
     })
     call.end()
@@ -116,9 +117,9 @@ export async function containersOf(
   return found.map(({ Names, State }) => ({ name: (Names[0] ?? "").replace(/^\//, ""), state: State }))
 }
 
-/** Removes what a drill that failed has left, so that the next one is not disturbed by it. */
+/** Removes what a drill that failed has left, so that the next one is not disturbed by it. An engine that is away keeps it. */
 export async function removeContainersOf(engine: FoundEngine, cluster: string): Promise<void> {
-  for (const { name } of await containersOf(engine, cluster)) {
+  for (const { name } of await containersOf(engine, cluster).catch(() => [])) {
     const query = [["force", "1"] as const, ["v", "1"] as const]
     await callEngine(engine.address, { method: "DELETE", path: `/containers/${name}`, query, timeoutMs: 60_000 })
   }

@@ -6,7 +6,15 @@
  */
 import { Effect } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
-import type { AttemptSink, Exit, ExecutorShape, FoundPlace, Job, Placement, StopMode } from "../../core/ports/executor.ts"
+import type {
+  AttemptSink,
+  Exit,
+  ExecutorShape,
+  FoundPlace,
+  Job,
+  Placement,
+  StopMode,
+} from "../../core/ports/executor.ts"
 import type { Artifact } from "../../core/task/result.ts"
 import { until } from "./until.ts"
 
@@ -64,7 +72,11 @@ export interface FakeExecutor extends ExecutorShape {
 
 /** @param keepsPlaces - false: like a handler, whose place has no container */
 export function fakeExecutor(
-  options: { readonly kinds?: ExecutorShape["kinds"]; readonly keepsPlaces?: boolean; readonly autoExit?: boolean } = {},
+  options: {
+    readonly kinds?: ExecutorShape["kinds"]
+    readonly keepsPlaces?: boolean
+    readonly autoExit?: boolean
+  } = {},
 ): FakeExecutor {
   const { autoExit = false, keepsPlaces = true, kinds = ["image", "runtime"] } = options
   const calls: string[] = []

@@ -44,11 +44,18 @@ const runsOf = (story: Story): readonly { readonly attempt: number; readonly epo
 export const adoptionsOf = (story: Story): number => withFact(story, "adopted").length
 export const lossesOf = (story: Story): number => withFact(story, "lost").length
 
-function printedBy(story: Story, attempt: number): { readonly text: string; readonly faults: readonly string[] } {
+/** @param runEpoch - output of earlier runs is left out */
+function printedBy(
+  story: Story,
+  attempt: number,
+  runEpoch: number,
+): { readonly text: string; readonly faults: readonly string[] } {
   const parts: Uint8Array[] = []
   const faults: string[] = []
   let offset = 0
   for (const event of story.events) {
+    if (event.type !== "output" && event.type !== "gap") continue
+    if (event.epoch < runEpoch) continue
     if (event.type === "gap" && event.attempt === attempt)
       faults.push(`attempt ${attempt} has a gap at ${event.offset}`)
     if (event.type !== "output" || event.attempt !== attempt || event.stream !== "stdout") continue
@@ -80,8 +87,9 @@ function faultsOfOrder(story: Story): readonly string[] {
  *   ST4. A program that printed was never run again within its attempt.
  *
  * @param starts - by container name, as the engine tells it
+ * @param mayRerun - programs were ended from outside and have to be run again: ST2 is then about the last run, and ST4 is not asked
  */
-export function faultsOf(story: Story, starts: ReadonlyMap<string, number>): readonly string[] {
+export function faultsOf(story: Story, starts: ReadonlyMap<string, number>, mayRerun = false): readonly string[] {
   const faults: string[] = [...faultsOfOrder(story)]
   const last = statesOf(story).at(-1)?.task
   const ends = withFact(story, "ended").length
@@ -90,12 +98,13 @@ export function faultsOf(story: Story, starts: ReadonlyMap<string, number>): rea
       `is ${last?.status} (${last?.result?.message}) after attempt ${last?.attempt}, not ${story.status} after ${story.attempts}`,
     )
   if (ends !== story.attempts) faults.push(`has ${ends} ends and ${story.attempts} attempts`)
+  const runs = runsOf(story)
+  const lastRun = (attempt: number): number => runs.findLast((run) => run.attempt === attempt)?.epoch ?? 0
   for (let attempt = 1; attempt <= story.attempts; attempt += 1) {
-    const printed = printedBy(story, attempt)
+    const printed = printedBy(story, attempt, mayRerun ? lastRun(attempt) : 0)
     faults.push(...printed.faults)
     if (printed.text !== story.stdout) faults.push(`attempt ${attempt} printed ${JSON.stringify(printed.text)}`)
   }
-  const runs = runsOf(story)
   const prefix = `berth-${story.id}-`
   for (const [name, count] of starts) {
     if (!name.startsWith(prefix)) continue
@@ -103,10 +112,8 @@ export function faultsOf(story: Story, starts: ReadonlyMap<string, number>): rea
     if (!runs.some(({ epoch }) => name === `${prefix}${epoch}`)) faults.push(`container ${name} belongs to no run`)
   }
   for (const event of story.events) {
-    if (event.type !== "output") continue
-    const run = runs.findLast(({ attempt }) => attempt === event.attempt)
-    if (run !== undefined && event.epoch < run.epoch)
-      faults.push(`printed at epoch ${event.epoch} and was run again at ${run.epoch}`)
+    if (mayRerun || event.type !== "output" || event.epoch >= lastRun(event.attempt)) continue
+    faults.push(`printed at epoch ${event.epoch} and was run again at ${lastRun(event.attempt)}`)
   }
   return faults.map((fault) => `${story.id}: ${fault}`)
 }

@@ -102,6 +102,17 @@ export const retried = (state: TaskState, wakeAtMs: number | null, atMs = AT_MS 
     { type: "retried", attempt: state.attempt + 1, maxAttempts: state.attempt + 1, wakeAtMs, by: "policy", atMs },
   )
 
+/** A dead letter that somebody asked to be tried again. */
+export const retriedByHand = (state: TaskState, atMs = AT_MS + 9): TaskRecord =>
+  record(state, {
+    type: "retried",
+    attempt: state.attempt + 1,
+    maxAttempts: state.attempt + 1,
+    wakeAtMs: null,
+    by: "ann",
+    atMs,
+  })
+
 export const output = (items: readonly OutputItem[], more: Partial<OutputRecord> = {}): OutputRecord => ({
   kind: "output",
   owner: "ann",

@@ -131,7 +131,11 @@ export async function watchersAgree(plan: WatchPlan): Promise<number> {
     const cutting = cutAtRandom()
     const watching = Promise.all(
       ids.map((id) =>
-        Promise.all([steadily(client, id), steadily(cutClient, id), brokenly(client, id, seeded(random.whole(0, 1e9)))]),
+        Promise.all([
+          steadily(client, id),
+          steadily(cutClient, id),
+          brokenly(client, id, seeded(random.whole(0, 1e9))),
+        ]),
       ),
     )
     for (let kill = 0; kill < plan.kills; kill += 1) {

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { BerthError } from "../../../core/errors.ts"
-import type { ExecutorShape } from "../../../core/ports/executor.ts"
+import type { ExecutorShape, Job, Placement } from "../../../core/ports/executor.ts"
 import { adoptPlace, detachPlace } from "./adopt.ts"
 import { CALLS } from "./client.ts"
 import { collectPlace } from "./collect.ts"
@@ -34,6 +34,11 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
       const change = () => (pause ? container(id).pause() : container(id).unpause()).then(() => undefined)
       return ctx.engine.call(CALLS.pause, change, { 404: () => undefined, 409: () => undefined })
     })
+  /** A place whose id was never learned is found by its name; null when there is none, and nothing to stop. */
+  const placeOf = (job: Job, place: Placement) =>
+    place.containerId !== null
+      ? Effect.succeed(place.containerId)
+      : Effect.map(ctx.inspect(containerName(job)), (found) => found?.Id ?? null)
   return {
     name: "docker",
     kinds: ["runtime", "image"],
@@ -43,7 +48,8 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
     create: (job) => createPlace(ctx, job),
     run: (job, place, sink) => runPlace(ctx, job, place, sink),
     adopt: (job, place, sink, offsets) => adoptPlace(ctx, job, place, sink, offsets),
-    stop: (job, place, mode) => Effect.flatMap(placeId(place), (id) => stopPlace(ctx, job, id, mode)),
+    stop: (job, place, mode) =>
+      Effect.flatMap(placeOf(job, place), (id) => (id === null ? Effect.void : stopPlace(ctx, job, id, mode))),
     collect: (job, place, keep) => collectPlace(ctx, job, place, keep),
     remove: (job, place) => {
       const id = place.containerId ?? containerName(job)

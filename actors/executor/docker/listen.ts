@@ -110,27 +110,26 @@ export class Listener {
 
   /** Reads until LI5, an incomplete feed, or the stream's end. */
   listen(source: EngineStream): Effect.Effect<Heard> {
-    const self = this
     const demultiplexer = new Demultiplexer()
-    return Effect.gen(function* () {
-      if (!self.#bootstrapped) yield* self.tellBegan
+    return Effect.gen({ self: this }, function* () {
+      if (!this.#bootstrapped) yield* this.tellBegan
       for (;;) {
         const read = yield* source.next
         if (read.chunk === null) {
           for (const stream of ["stdout", "stderr"] as const)
-            for (const piece of self.#channels[stream].filter.flush()) yield* self.#take(stream, piece)
+            for (const piece of this.#channels[stream].filter.flush()) yield* this.#take(stream, piece)
           return { kind: "closed", clean: read.clean && demultiplexer.whole } as const
         }
         for (const part of demultiplexer.push(read.chunk)) {
-          const pieces: Piece[] = self.#bootstrapped
-            ? self.#channels[part.stream].filter.push(part.bytes)
+          const pieces: Piece[] = this.#bootstrapped
+            ? this.#channels[part.stream].filter.push(part.bytes)
             : [{ kind: "bytes", bytes: part.bytes }]
-          for (const piece of pieces) yield* self.#take(part.stream, piece)
+          for (const piece of pieces) yield* this.#take(part.stream, piece)
         }
-        if (self.#cut && !self.#skipping) return { kind: "cut" } as const
-        if (self.#incomplete) return { kind: "incomplete" } as const
-        if (self.#end !== null && self.#channels.stdout.ended && self.#channels.stderr.ended)
-          return { kind: "ended", end: self.#end } as const
+        if (this.#cut && !this.#skipping) return { kind: "cut" } as const
+        if (this.#incomplete) return { kind: "incomplete" } as const
+        if (this.#end !== null && this.#channels.stdout.ended && this.#channels.stderr.ended)
+          return { kind: "ended", end: this.#end } as const
       }
     })
   }

@@ -8,6 +8,8 @@ export interface Live {
   plan: Plan | null
   /** The first wish to stop that reached it; `kill` replaces a gentler one. */
   stop: StopMode | null
+  /** True once the program was told to end; it is told once. */
+  told: boolean
   /** True once the whole container was killed: nothing can be collected any more. */
   killed: boolean
   detached: boolean
@@ -31,6 +33,7 @@ export class LiveContainers {
     const fresh: Live = {
       plan: null,
       stop: null,
+      told: false,
       killed: false,
       detached: false,
       beganMonoMs: null,

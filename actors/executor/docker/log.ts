@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream"
 import { Effect } from "effect"
 import type { BerthError } from "../../../core/errors.ts"
 import type { AttemptSink, Exit } from "../../../core/ports/executor.ts"
@@ -24,12 +25,14 @@ export type Place = Pick<Watch, "job" | "containerId" | "live" | "bootstrapped">
 const WHOLE_LOG_BYTES_MAX = 3.5 * 1024 * 1024
 
 const openLog = (ctx: Context, place: Place, input: { readonly follow: boolean; readonly sinceS: string | null }) => {
-  const options = { stdout: true, stderr: true, ...(input.sinceS === null ? {} : { since: input.sinceS }) }
+  // The engine takes a fraction here, which its client's type does not know.
+  const since = input.sinceS === null ? {} : { since: input.sinceS as unknown as number }
+  const options = { stdout: true, stderr: true, ...since }
   const container = ctx.engine.docker.getContainer(place.containerId)
   const open = async (): Promise<EngineStream | Buffer> =>
     input.follow
-      ? new EngineStream((await container.logs({ ...options, follow: true } as never)) as never)
-      : ((await container.logs({ ...options, follow: false } as never)) as unknown as Buffer)
+      ? new EngineStream((await container.logs({ ...options, follow: true })) as Readable)
+      : await container.logs({ ...options, follow: false })
   return Effect.acquireRelease(
     Effect.map(ctx.engine.call(CALLS.logs, open), (opened) =>
       opened instanceof EngineStream ? opened : EngineStream.of(opened),

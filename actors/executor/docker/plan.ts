@@ -81,5 +81,12 @@ export function feedFor(
     holdMs: job.spec.artifacts ? input.holdMs : 0,
     spec: job.spec,
   })
-  return feedOf({ nonce: input.nonce, script: script + SUPERVISOR, stdin, files, withOut: job.spec.artifacts, uid: input.uid })
+  return feedOf({
+    nonce: input.nonce,
+    script: script + SUPERVISOR,
+    stdin,
+    files,
+    withOut: job.spec.artifacts,
+    uid: input.uid,
+  })
 }

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream"
 import { Effect, Latch, type Scope } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/executor.ts"
@@ -13,7 +14,7 @@ import type { Live } from "./live.ts"
 import { nonceOf } from "./names.ts"
 import { DEFAULTS } from "./options.ts"
 import { feedFor, type Plan } from "./plan.ts"
-import { settle, type Watch } from "./settle.ts"
+import { lost, settle, type Watch } from "./settle.ts"
 import { stopPlace } from "./stop.ts"
 
 /**
@@ -34,17 +35,29 @@ export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
     ? Effect.fail(berthError("INTERNAL", "a container's id is missing from its placement"))
     : Effect.succeed(place.containerId)
 
-const attach = (ctx: Context, id: string, feeds: boolean) =>
-  Effect.acquireRelease(
-    ctx.engine.call(
-      CALLS.attach,
-      () =>
-        ctx.engine.docker
-          .getContainer(id)
-          .attach({ stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }),
-      {},
+const gone = (id: string) => () => Effect.fail(lost(id, "it does not exist any more"))
+
+const attach = (ctx: Context, id: string, feeds: boolean) => {
+  const options = { stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }
+  const asked = ctx.engine.call<Effect.Effect<Duplex, BerthError>>(
+    CALLS.attach,
+    async () => Effect.succeed((await ctx.engine.docker.getContainer(id).attach(options)) as Duplex),
+    { 404: gone(id) },
+  )
+  return Effect.acquireRelease(Effect.flatten(asked), (socket) => Effect.sync(() => socket.destroy()))
+}
+
+/** A container that somebody removed meanwhile is lost, which says nothing about its image. */
+const start = (ctx: Context, id: string): Effect.Effect<void, BerthError> =>
+  Effect.flatten(
+    ctx.engine.call<Effect.Effect<void, BerthError>>(
+      CALLS.start,
+      async () => {
+        await ctx.engine.docker.getContainer(id).start()
+        return Effect.void
+      },
+      { 304: () => Effect.void, 404: gone(id) },
     ),
-    (socket) => Effect.sync(() => (socket as NodeJS.ReadWriteStream & { destroy: () => void }).destroy()),
   )
 
 /** RU3. Forked at the begin; ends with the run. */
@@ -97,9 +110,9 @@ export const runPlace = (
       Effect.gen(function* () {
         if (live.stop !== null) return bareExitOf({ status: 0, oomKilled: false, wallMs: null }, live.stop, job.spec)
         const socket = yield* attach(ctx, id, bootstrapped)
-        const stream = new EngineStream(socket as never)
+        const stream = new EngineStream(socket)
         live.close = () => stream.close()
-        yield* ctx.engine.call(CALLS.start, () => ctx.engine.docker.getContainer(id).start(), { 304: () => undefined })
+        yield* start(ctx, id)
         if (bootstrapped) {
           const uid = uidOf(ctx.options.uidBlock, job.slot)
           const parts = feedFor(job, plan, { nonce, uid, holdMs: ctx.options.holdMs ?? DEFAULTS.holdMs, secrets })

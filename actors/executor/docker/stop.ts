@@ -49,7 +49,9 @@ const terminate = (ctx: Context, id: string, bootstrapped: boolean): Effect.Effe
     CALLS.exec,
     async () => {
       const exec = await container.exec({ Cmd: TERM_ALL, AttachStdout: false, AttachStderr: false })
-      await exec.start({ Detach: true })
+      // Its answer is a stream; while nobody reads it, its socket stays open and keeps this process alive.
+      const answer = await exec.start({ Detach: true })
+      answer.destroy()
     },
     { 404: nothing, 409: nothing, 400: nothing, 500: nothing },
   )
@@ -70,7 +72,6 @@ export const stopPlace = (ctx: Context, job: Job, id: string, mode: StopMode): E
   Effect.gen(function* () {
     const live = ctx.live.of(id)
     if (Latch.isOpen(live.ended)) return
-    const first = live.stop === null
     if (isHarsher(mode, live.stop)) live.stop = mode
     if (mode === "kill") return yield* killContainer(ctx, id, live)
     const found = yield* ctx.inspect(id)
@@ -79,6 +80,9 @@ export const stopPlace = (ctx: Context, job: Job, id: string, mode: StopMode): E
     const leftMs = mode === "deadline" && bootstrapped ? watcherLeftMs(ctx, job, live) : null
     // A paused program hears nothing and must not go on first: its lease may be gone.
     const waitMs = found.State.Paused ? 0 : (leftMs ?? job.spec.graceMs)
-    if (first && waitMs > 0 && leftMs === null) yield* terminate(ctx, id, bootstrapped)
+    if (!live.told && waitMs > 0 && leftMs === null) {
+      yield* terminate(ctx, id, bootstrapped)
+      live.told = true
+    }
     if (!(yield* endedWithin(ctx, live, waitMs))) yield* killContainer(ctx, id, live)
   })

@@ -82,6 +82,7 @@ export function makeBackend(name: string, options: BackendOptions): Backend {
     clock,
   )
   const guard = executorStack({
+    shed: breaker.shed,
     traced: traced(name, clock, options.observe ?? (() => undefined), options.spans ?? false),
     startWidth: startWidth(starts),
     retryIfSafe: retryIfSafe({

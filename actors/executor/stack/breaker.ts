@@ -73,6 +73,17 @@ export class Breaker {
       })
     })
 
+  /**
+   * The same answer at the door: while the breaker is open, no layer does any work for a call that cannot pass.
+   * Such calls are counted here and observed nowhere.
+   */
+  readonly shed: CallLayer = (inner) => (call, run) =>
+    Effect.suspend(() => {
+      if (!this.#isResting()) return inner(call, run)
+      this.#rejectedTotal++
+      return this.#rejection
+    })
+
   /** True while calls pass freely. */
   isClosed(): boolean {
     return this.#state.tag === "closed"
@@ -93,6 +104,10 @@ export class Breaker {
   onChange(listener: (change: BreakerChange) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
+  }
+
+  #isResting(): boolean {
+    return this.#state.tag === "open" && this.#options.clock.monoMs() < this.#state.untilMonoMs
   }
 
   #admit(deadlineMs: number): Pass | null {

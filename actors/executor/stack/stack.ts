@@ -1,10 +1,11 @@
 /**
  * The layers around one backend. Read it top down: the first layer meets the call first.
  *
- *   traced → start width → retry if safe → breaker → deadline → call
+ *   shed → traced → start width → retry if safe → breaker → deadline → call
  *
  * Why this order:
- *   X1. traced is outermost: what a caller waited for is what is measured, whichever layer took the time.
+ *   X0. shed stands before all others: while the breaker is open there may be very many calls, and each costs one look.
+ *   X1. traced is around everything that takes time: what a caller waited for is what is measured, whichever layer took the time.
  *   X2. start width is outside retry: a call keeps its turn while it is repeated, and waiting in the line moves no breaker.
  *   X3. retry is outside the breaker: each repeat is judged by itself, and an open breaker ends the repeating at once.
  *   X4. the deadline is inside the breaker: a hung backend shows up as a failure, and so opens the circuit.
@@ -16,6 +17,7 @@ import type { Guard } from "../guard.ts"
 import { type CallLayer, direct } from "./layer.ts"
 
 export interface StackLayers {
+  readonly shed: CallLayer
   readonly traced: CallLayer
   readonly startWidth: CallLayer
   readonly retryIfSafe: CallLayer
@@ -25,4 +27,4 @@ export interface StackLayers {
 
 /** The layers as one function, in the order above. */
 export const executorStack = (layers: StackLayers): Guard =>
-  layers.traced(layers.startWidth(layers.retryIfSafe(layers.breaker(layers.deadline(direct)))))
+  layers.shed(layers.traced(layers.startWidth(layers.retryIfSafe(layers.breaker(layers.deadline(direct))))))

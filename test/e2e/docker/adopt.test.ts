@@ -16,7 +16,8 @@ describeWithDocker("what does a successor find?", (engine) => {
   })
 
   /** Numbered lines without end, on both streams, slowly enough to be caught in the middle. */
-  const COUNTING = "import time\nfor i in range(100000):\n  print(i, flush=True)\n  if i % 10 == 0: import sys; sys.stderr.write(f'e{i}.'); sys.stderr.flush()\n  time.sleep(0.002)"
+  const COUNTING =
+    "import time\nfor i in range(100000):\n  print(i, flush=True)\n  if i % 10 == 0: import sys; sys.stderr.write(f'e{i}.'); sys.stderr.flush()\n  time.sleep(0.002)"
 
   const stateOf = async (started: Started): Promise<string> =>
     (await rig.docker.getContainer(started.place.containerId ?? "").inspect()).State.Status
@@ -68,7 +69,9 @@ describeWithDocker("what does a successor find?", (engine) => {
   })
 
   it("running, after its runner was simply gone: the same, from the start if nothing was kept", async () => {
-    const started = await rig.start(python("import time\nfor i in range(60): print(i, flush=True); time.sleep(0.01)\nraise SystemExit(9)"))
+    const started = await rig.start(
+      python("import time\nfor i in range(60): print(i, flush=True); time.sleep(0.01)\nraise SystemExit(9)"),
+    )
     await started.sink.untilText("stdout", "\n10\n")
     await started.interrupt()
     const sink = recordingSink()
@@ -80,7 +83,9 @@ describeWithDocker("what does a successor find?", (engine) => {
   })
 
   it("ended while nobody was there: its output, its exit and its numbers are all still there", async () => {
-    const started = await rig.start(python("import time, sys\nprint('up', flush=True); time.sleep(0.2); sys.stdout.write('no newline'); sys.exit(3)"))
+    const started = await rig.start(
+      python("import time, sys\nprint('up', flush=True); time.sleep(0.2); sys.stdout.write('no newline'); sys.exit(3)"),
+    )
     await started.sink.untilText("stdout", "up")
     await started.interrupt()
     await untilState(started, "exited")
@@ -109,7 +114,11 @@ describeWithDocker("what does a successor find?", (engine) => {
     await started.sink.untilText("stdout", "up")
     await started.interrupt()
     await untilState(started, "exited")
-    expect(await adopt(rig.successor(), started)).toMatchObject({ status: "timeout", reason: "deadline", signal: "SIGTERM" })
+    expect(await adopt(rig.successor(), started)).toMatchObject({
+      status: "timeout",
+      reason: "deadline",
+      signal: "SIGTERM",
+    })
     await rig.remove(started)
   })
 
@@ -150,7 +159,9 @@ describeWithDocker("what does a successor find?", (engine) => {
     await started.interrupt()
     await rig.docker.getContainer(started.place.containerId ?? "").kill()
     await untilState(started, "exited")
-    const error = await failureOf(rig.successor().adopt({ ...started.job, epoch: 2 }, started.place, recordingSink(), START))
+    const error = await failureOf(
+      rig.successor().adopt({ ...started.job, epoch: 2 }, started.place, recordingSink(), START),
+    )
     expect(error.message).toContain("lost")
     await rig.remove(started)
   })

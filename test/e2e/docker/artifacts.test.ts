@@ -18,7 +18,8 @@ describeWithDocker("which files come back?", (engine) => {
   }
 
   it("files and folders below /box/out, byte for byte, also after a failure", async () => {
-    const text = "import os\nos.makedirs('out/a/b')\nopen('out/x.bin','wb').write(bytes(range(256)))\nopen('out/a/b/' + 'n' * 150,'w').write('deep')\nopen('out/ü ☃','w').write('')\nraise SystemExit(3)"
+    const text =
+      "import os\nos.makedirs('out/a/b')\nopen('out/x.bin','wb').write(bytes(range(256)))\nopen('out/a/b/' + 'n' * 150,'w').write('deep')\nopen('out/ü ☃','w').write('')\nraise SystemExit(3)"
     const { exit, kept, missing, artifacts } = await collected(text)
     expect(exit.exitCode).toBe(3)
     expect(missing).toBeNull()
@@ -28,7 +29,8 @@ describeWithDocker("which files come back?", (engine) => {
   })
 
   it("links, pipes and hard links are left out and named; nothing outside is read", async () => {
-    const text = "import os\nos.symlink('/etc/passwd','out/link')\nos.mkfifo('out/pipe')\nopen('out/real','w').write('r')\nos.link('out/real','out/twin')"
+    const text =
+      "import os\nos.symlink('/etc/passwd','out/link')\nos.mkfifo('out/pipe')\nopen('out/real','w').write('r')\nos.link('out/real','out/twin')"
     const { kept, missing } = await collected(text)
     expect(kept.size).toBe(1)
     expect([...kept.values()].map(String)).toEqual(["r"])
@@ -53,7 +55,8 @@ describeWithDocker("which files come back?", (engine) => {
   })
 
   it("after a graceful time limit they are there; not asked for, there is nothing to take", async () => {
-    const text = "import signal, sys, time\nsignal.signal(15, lambda *_: (open('out/partial','w').write('p'), sys.exit(0)))\nwhile True: time.sleep(9)"
+    const text =
+      "import signal, sys, time\nsignal.signal(15, lambda *_: (open('out/partial','w').write('p'), sys.exit(0)))\nwhile True: time.sleep(9)"
     const late = await collected(text, { timeoutMs: 2_000, graceMs: 5_000 })
     expect([late.exit.status, late.kept.get("partial")?.toString()]).toEqual(["timeout", "p"])
     const started = await rig.start(bash("mkdir -p out; echo x > out/x"))

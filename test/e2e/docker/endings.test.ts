@@ -34,7 +34,9 @@ describeWithDocker("how did the program end?", (engine) => {
     ["SIGUSR1", 10],
   ])("%s is %s", async (name, number) => {
     const seen = await rig.run(
-      python(`import os, signal\nsignal.signal(${number}, signal.SIG_DFL) if ${number} != 9 else 0\nos.kill(os.getpid(), ${number})\nprint('no')`),
+      python(
+        `import os, signal\nsignal.signal(${number}, signal.SIG_DFL) if ${number} != 9 else 0\nos.kill(os.getpid(), ${number})\nprint('no')`,
+      ),
     )
     expect(seen.exit).toMatchObject({ status: "failed", reason: "signal", exitCode: null, signal: name })
     expect([seen.out, seen.err]).toEqual(["", ""])
@@ -53,14 +55,16 @@ describeWithDocker("how did the program end?", (engine) => {
   })
 
   it("memory: only a child was killed for it and the program exits 0: that is no success", async () => {
-    const text = "import os\nif os.fork() == 0:\n  b = bytearray(200 * 1024 * 1024)\n  os._exit(0)\nos.wait()\nprint('went on')"
+    const text =
+      "import os\nif os.fork() == 0:\n  b = bytearray(200 * 1024 * 1024)\n  os._exit(0)\nos.wait()\nprint('went on')"
     const { exit, out } = await rig.run(python(text), limits())
     expect(out).toBe("went on\n")
     expect(exit).toMatchObject({ status: "failed", reason: "out_of_memory", exitCode: 0, signal: null })
   })
 
   it("deadline: a program that heeds SIGTERM cleans up, once, and counts as timed out", async () => {
-    const text = "import signal, sys, time\ndef h(*_):\n  print('cleaning'); time.sleep(0.6); print('clean'); sys.exit(0)\nsignal.signal(15, h)\nwhile True: time.sleep(10)"
+    const text =
+      "import signal, sys, time\ndef h(*_):\n  print('cleaning'); time.sleep(0.6); print('clean'); sys.exit(0)\nsignal.signal(15, h)\nwhile True: time.sleep(10)"
     const { exit, out } = await rig.run(python(text), { timeoutMs: 2_000, graceMs: 5_000 })
     expect(out).toBe("cleaning\nclean\n")
     expect(exit).toMatchObject({ status: "timeout", reason: "deadline", exitCode: 0 })
@@ -75,20 +79,28 @@ describeWithDocker("how did the program end?", (engine) => {
 
   it("deadline: also where the program killed its watcher, and where the compiler is what takes so long", async () => {
     const { exit } = await rig.run(
-      python("import os, time\nfor p in os.listdir('/proc'):\n  if p.isdigit() and int(p) not in (1, os.getpid(), os.getppid()):\n    try: os.kill(int(p), 9)\n    except OSError: pass\nwhile True: time.sleep(9)"),
+      python(
+        "import os, time\nfor p in os.listdir('/proc'):\n  if p.isdigit() and int(p) not in (1, os.getpid(), os.getppid()):\n    try: os.kill(int(p), 9)\n    except OSError: pass\nwhile True: time.sleep(9)",
+      ),
       { timeoutMs: 300, graceMs: 100 },
     )
     expect(exit).toMatchObject({ status: "timeout", reason: "deadline" })
     const endless = '#include "main.c"\n'.repeat(3)
     const slow = await rig.run(
-      runtimeProgram("cpp", "main.cpp", "template<int a, int b> struct F { static const int v = F<a-1, b*2>::v + F<a-1, b*2+1>::v; }; template<int b> struct F<0, b> { static const int v = 1; }; int main() { return F<17, 0>::v; }", { files: [file("x.h", endless)] }),
+      runtimeProgram(
+        "cpp",
+        "main.cpp",
+        "template<int a, int b> struct F { static const int v = F<a-1, b*2>::v + F<a-1, b*2+1>::v; }; template<int b> struct F<0, b> { static const int v = 1; }; int main() { return F<17, 0>::v; }",
+        { files: [file("x.h", endless)] },
+      ),
       { timeoutMs: 300, graceMs: 100 },
     )
     expect(slow.exit).toMatchObject({ status: "timeout", reason: "deadline" })
   })
 
   it("cancel: SIGTERM reaches the program, which may clean up", async () => {
-    const text = "import signal, sys, time\nsignal.signal(15, lambda *_: (print('bye'), sys.exit(4)))\nprint('up')\nwhile True: time.sleep(9)"
+    const text =
+      "import signal, sys, time\nsignal.signal(15, lambda *_: (print('bye'), sys.exit(4)))\nprint('up')\nwhile True: time.sleep(9)"
     const started = await rig.start(python(text), { graceMs: 5_000 })
     await started.sink.untilText("stdout", "up")
     await Effect.runPromise(rig.executor.stop(started.job, started.place, "cancel"))
@@ -99,7 +111,10 @@ describeWithDocker("how did the program end?", (engine) => {
   })
 
   it("cancel: one that ignores SIGTERM is killed after the grace period", async () => {
-    const started = await rig.start(bash("trap '' TERM; echo up; while :; do sleep 1; done"), { graceMs: 300, artifacts: true })
+    const started = await rig.start(bash("trap '' TERM; echo up; while :; do sleep 1; done"), {
+      graceMs: 300,
+      artifacts: true,
+    })
     await started.sink.untilText("stdout", "up")
     await Effect.runPromise(rig.executor.stop(started.job, started.place, "cancel"))
     expect(await started.exit).toMatchObject({ status: "cancelled", reason: "cancelled", signal: "SIGKILL" })
@@ -146,10 +161,14 @@ describeWithDocker("how did the program end?", (engine) => {
   })
 
   it("a full tmpfs is the program's own failure and is told with its exit", async () => {
-    const text = "try:\n  open('/box/big', 'wb').write(b'x' * 60 * 1024 * 1024)\nexcept OSError as e: print(e.errno); raise SystemExit(5)"
+    const text =
+      "try:\n  open('/box/big', 'wb').write(b'x' * 60 * 1024 * 1024)\nexcept OSError as e: print(e.errno); raise SystemExit(5)"
     const { exit, out } = await rig.run(python(text), limits({ tmpfsBytes: 8 * MIB, memoryBytes: 128 * MIB }))
     expect([out, exit.exitCode, exit.reason]).toEqual(["28\n", 5, "exit_nonzero"])
-    const full = await rig.run(bash("cat /dev/zero > /tmp/x 2>/dev/null; cat /dev/zero > /box/x 2>/dev/null; kill -9 $$"), limits({ tmpfsBytes: 8 * MIB }))
+    const full = await rig.run(
+      bash("cat /dev/zero > /tmp/x 2>/dev/null; cat /dev/zero > /box/x 2>/dev/null; kill -9 $$"),
+      limits({ tmpfsBytes: 8 * MIB }),
+    )
     expect(full.exit).toMatchObject({ reason: "signal", signal: "SIGKILL" })
   })
 
@@ -161,6 +180,12 @@ describeWithDocker("how did the program end?", (engine) => {
   it("a program that sends SIGTERM to everything goes on if it heeds none, to its own end", async () => {
     const { exit, out } = await rig.run(bash("trap '' TERM; kill -TERM -1; sleep 0.3; echo survived; exit 6"))
     expect([out, exit.exitCode]).toEqual(["survived\n", 6])
+    const endless = await rig.run(bash("trap '' TERM; kill -TERM -1; while :; do sleep 0.1; done"), {
+      timeoutMs: 1_000,
+      graceMs: 100,
+    })
+    expect(endless.exit).toMatchObject({ status: "timeout", signal: "SIGKILL" })
+    // The watcher inside did it: a report is there.
+    expect(endless.exit.cpuMs).not.toBeNull()
   })
 })
-

@@ -53,7 +53,8 @@ class Wire {
   }
 }
 
-const socketOf = (engine: FoundEngine): string | null => (engine.host.startsWith("unix://") ? engine.host.slice(7) : null)
+const socketOf = (engine: FoundEngine): string | null =>
+  engine.host.startsWith("unix://") ? engine.host.slice(7) : null
 
 describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
   const socketPath = socketOf(engine)
@@ -85,7 +86,9 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
   })
 
   it("the engine is away for longer than the program runs: its end is found afterwards", async () => {
-    const started = await rig.start(python("import time\nprint('up', flush=True); time.sleep(0.3); print('done'); raise SystemExit(5)"))
+    const started = await rig.start(
+      python("import time\nprint('up', flush=True); time.sleep(0.3); print('done'); raise SystemExit(5)"),
+    )
     await started.sink.untilText("stdout", "up")
     wire.refusing = true
     wire.cutAll()
@@ -122,7 +125,9 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
     const { job, place } = started
     const effects: Effect.Effect<unknown, never>[] = [
       Effect.flip(rig.executor.create(rig.job(bash("true")))) as never,
-      Effect.flip(rig.executor.stop({ ...job, taskId: "x" }, { ...place, containerId: "f".repeat(64) }, "kill")) as never,
+      Effect.flip(
+        rig.executor.stop({ ...job, taskId: "x" }, { ...place, containerId: "f".repeat(64) }, "kill"),
+      ) as never,
       Effect.flip(rig.executor.remove(job, place)) as never,
       Effect.flip(rig.executor.pause(place)) as never,
       Effect.flip(rig.executor.places(["w"])) as never,
@@ -142,6 +147,20 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
     expect(await killed.exit).toMatchObject({ status: "failed", reason: "signal", signal: "SIGKILL" })
   })
 
+  it("a container that is removed between create and run is lost, and stopping what was never made is nothing", async () => {
+    const job = rig.job(bash("echo ran"))
+    const place = await rig.create(job)
+    await rig.docker.getContainer(place.containerId ?? "").remove()
+    const error = await failureOf(rig.executor.run(job, place, recordingSink()))
+    expect([error.code, error.message]).toEqual(["BACKEND_UNAVAILABLE", expect.stringContaining("lost")])
+    const unmade = { containerId: null, imageDigest: null, policy: null }
+    await Effect.runPromise(rig.executor.stop(job, unmade, "cancel"))
+    const started = await rig.start(bash("echo up; sleep 60"))
+    await started.sink.untilText("stdout", "up")
+    await Effect.runPromise(rig.executor.stop(started.job, unmade, "kill"))
+    expect(await started.exit).toMatchObject({ status: "cancelled" })
+  })
+
   it("an image that nobody serves is not found, in words, and does not hold the task for ever", async () => {
     const pulling = new Rig(engine, { pull: true })
     const jobs = [1, 2].map(() => pulling.job(imageProgram("localhost:1/berth-test-none:1", ["true"])))
@@ -154,7 +173,8 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
     const ends = await Promise.all(
       Array.from({ length: 20 }, async (_, index) => {
         const started = await rig.start(bash("echo up; sleep 0.2; exit 3"), { graceMs: 500 }, { slot: index })
-        if (index % 3 === 0) await Effect.runPromise(rig.executor.stop(started.job, started.place, index % 2 === 0 ? "cancel" : "kill"))
+        if (index % 3 === 0)
+          await Effect.runPromise(rig.executor.stop(started.job, started.place, index % 2 === 0 ? "cancel" : "kill"))
         const { status } = await started.exit
         await rig.remove(started)
         return status

@@ -9,7 +9,7 @@ describeWithDocker("what does a program see, and what comes back of it?", (engin
   })
 
   const AWKWARD = ["a b", "it's", 'say "x"', "ü☃\n$HOME `x` \\", "", "-n"]
-  const ENV = { PLAIN: "1", QUOTED: "it's \"so\"\n$x `y` \\ ü", "DOTTED.NAME": "d", UID: "5" }
+  const ENV = { PLAIN: "1", QUOTED: 'it\'s "so"\n$x `y` \\ ü', "DOTTED.NAME": "d", UID: "5" }
 
   it("python: several files, arguments, environment and stdin arrive byte for byte", async () => {
     const text = [
@@ -38,7 +38,9 @@ describeWithDocker("what does a program see, and what comes back of it?", (engin
     const files = [file("lib/x.js", "exports.v = 7")]
     const stdin = { content: "in", encoding: "utf8" as const }
     const program = runtimeProgram("node", "main.js", text, { args: AWKWARD, env: ENV, stdin, files })
-    const seen = await rig.run(program, { limits: { memoryBytes: 268_435_456, cpuMilli: 2_000, pidsMax: 64, tmpfsBytes: 67_108_864 } })
+    const seen = await rig.run(program, {
+      limits: { memoryBytes: 268_435_456, cpuMilli: 2_000, pidsMax: 64, tmpfsBytes: 67_108_864 },
+    })
     expect(JSON.parse(seen.out)).toEqual([AWKWARD, ENV.QUOTED, "in", 7])
   })
 
@@ -60,7 +62,7 @@ describeWithDocker("what does a program see, and what comes back of it?", (engin
 
   it("c: compiled from two files, then run with the same", async () => {
     const main =
-      '#include <stdio.h>\n#include <stdlib.h>\nint seven(void);\nint main(int c, char **v) { char b[9] = {0}; fread(b, 1, 8, stdin);' +
+      "#include <stdio.h>\n#include <stdlib.h>\nint seven(void);\nint main(int c, char **v) { char b[9] = {0}; fread(b, 1, 8, stdin);" +
       ' for (int i = 1; i < c; i++) printf("%s|", v[i]); printf("%s|%s|%d", getenv("QUOTED"), b, seven()); return 3; }'
     const files = [file("seven.c", "int seven(void) { return 7; }")]
     const stdin = { content: "in", encoding: "utf8" as const }
@@ -79,10 +81,17 @@ describeWithDocker("what does a program see, and what comes back of it?", (engin
   it("deep paths, long names, binary content and the executable bit arrive", async () => {
     const long = `${"deep/".repeat(20)}${"n".repeat(120)}.bin`
     const files = [
-      { path: long, content: Buffer.from([0, 255, 10, 30, 128]).toString("base64"), encoding: "base64" as const, executable: false },
+      {
+        path: long,
+        content: Buffer.from([0, 255, 10, 30, 128]).toString("base64"),
+        encoding: "base64" as const,
+        executable: false,
+      },
       file("tool", "#!/bin/sh\necho ran", true),
     ]
-    const seen = await rig.run(python(`import subprocess; print(list(open('${long}','rb').read())); subprocess.run('./tool')`, { files }))
+    const seen = await rig.run(
+      python(`import subprocess; print(list(open('${long}','rb').read())); subprocess.run('./tool')`, { files }),
+    )
     expect(seen.out).toContain("[0, 255, 10, 30, 128]")
     expect(seen.out).toContain("ran")
   })
@@ -103,7 +112,9 @@ describeWithDocker("what does a program see, and what comes back of it?", (engin
     const all = Buffer.concat(Array.from({ length: 300 }, () => Buffer.from(Array.from({ length: 256 }, (_, i) => i))))
     expect(Buffer.from(seen.sink.bytes("stdout")).equals(all)).toBe(true)
     const forged = Buffer.from(`\x1e${"0".repeat(32)} end run exit 9 1 1 1 0\n`)
-    expect(Buffer.from(seen.sink.bytes("stderr")).equals(Buffer.concat([Buffer.from(all).reverse(), forged]))).toBe(true)
+    expect(Buffer.from(seen.sink.bytes("stderr")).equals(Buffer.concat([Buffer.from(all).reverse(), forged]))).toBe(
+      true,
+    )
     expect(seen.exit.exitCode).toBe(0)
   })
 

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto"
-import Docker from "dockerode"
+import type Docker from "dockerode"
 import { Effect, Fiber } from "effect"
 import { expect } from "vitest"
 import { type DockerExecutor, type DockerOptions, dockerExecutor } from "../../../actors/executor/docker/index.ts"
@@ -38,7 +38,12 @@ export const file = (path: string, content: string, executable = false): Program
 
 const input = { args: [], env: {}, stdin: null, files: [], secrets: [] }
 
-export const runtimeProgram = (runtime: string, entry: string, text: string, more: Partial<ContainerProgram> = {}): Program =>
+export const runtimeProgram = (
+  runtime: string,
+  entry: string,
+  text: string,
+  more: Partial<ContainerProgram> = {},
+): Program =>
   ({ ...input, kind: "runtime", runtime, entry, ...more, files: [file(entry, text), ...(more.files ?? [])] }) as Program
 
 export const python = (text: string, more: Partial<ContainerProgram> = {}): Program =>
@@ -47,8 +52,11 @@ export const python = (text: string, more: Partial<ContainerProgram> = {}): Prog
 export const bash = (text: string, more: Partial<ContainerProgram> = {}): Program =>
   runtimeProgram("bash", "main.sh", text, more)
 
-export const imageProgram = (image: string, command: readonly string[], more: Partial<ContainerProgram> = {}): Program =>
-  ({ ...input, kind: "image", image, command, ...more }) as Program
+export const imageProgram = (
+  image: string,
+  command: readonly string[],
+  more: Partial<ContainerProgram> = {},
+): Program => ({ ...input, kind: "image", image, command, ...more }) as Program
 
 let tasks = 0
 

@@ -27,7 +27,12 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     const found = await rig.docker.getContainer(started.place.containerId ?? "").inspect()
     expect(JSON.stringify(found)).not.toContain("canary")
     expect(found.HostConfig.SecurityOpt).toContain(`seccomp=${SECCOMP_PROFILE}`)
-    expect(found.HostConfig).toMatchObject({ NetworkMode: "none", ReadonlyRootfs: true, CapDrop: ["ALL"], IpcMode: "none" })
+    expect(found.HostConfig).toMatchObject({
+      NetworkMode: "none",
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      IpcMode: "none",
+    })
     expect(found.Config.User).toBe("107000:107000")
     expect(started.place.policy).toMatchObject({
       seccomp: SECCOMP_HASH,
@@ -74,7 +79,7 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
   it("each slot has a user of its own, without privileges, and writes only to /box and /tmp", async () => {
     const text = [
       "id -u; grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status",
-      "for f in / /etc /dev /sys /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do (echo x > $f/x || echo x > $f) 2>/dev/null && echo \"wrote $f\"; done",
+      'for f in / /etc /dev /sys /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do (echo x > $f/x || echo x > $f) 2>/dev/null && echo "wrote $f"; done',
       "echo x > /box/x && echo x > /tmp/x && echo both",
       "ls /sys/class/net",
     ].join("\n")
@@ -82,8 +87,18 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     const place = await rig.create(job)
     const sink = recordingSink()
     await Effect.runPromise(rig.executor.run(job, place, sink))
-    const lines = sink.text("stdout").split("\n").map((line) => line.replace(/\s+/g, " "))
-    const expected = ["107003", "CapEff: 0000000000000000", "CapBnd: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2", "both"]
+    const lines = sink
+      .text("stdout")
+      .split("\n")
+      .map((line) => line.replace(/\s+/g, " "))
+    const expected = [
+      "107003",
+      "CapEff: 0000000000000000",
+      "CapBnd: 0000000000000000",
+      "NoNewPrivs: 1",
+      "Seccomp: 2",
+      "both",
+    ]
     expect(lines).toEqual(expect.arrayContaining(expected))
     expect(sink.text("stdout")).not.toContain("wrote")
     expect(lines.filter((line) => /^(eth|docker|en)/.test(line))).toEqual([])
@@ -95,7 +110,7 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
       "#define _GNU_SOURCE",
       "#include <errno.h>\n#include <sched.h>\n#include <stdio.h>\n#include <sys/mount.h>\n#include <sys/ptrace.h>\n#include <sys/socket.h>\n#include <sys/syscall.h>\n#include <sys/personality.h>\n#include <pthread.h>\n#include <sys/wait.h>\n#include <unistd.h>",
       "static void *t(void *a) { return a; }",
-      "#define TRY(name, call) errno = 0; printf(name \"=%d\\n\", (call) < 0 ? errno : 0)",
+      '#define TRY(name, call) errno = 0; printf(name "=%d\\n", (call) < 0 ? errno : 0)',
       "int main(void) {",
       '  TRY("ptrace", ptrace(PTRACE_TRACEME, 0, 0, 0)); TRY("unshare", unshare(CLONE_NEWUSER)); TRY("mount", mount("a", "/tmp", "tmpfs", 0, 0));',
       '  TRY("io_uring", syscall(425, 1, 0)); TRY("keyctl", syscall(250, 0, 0)); TRY("bpf", syscall(321, 0, 0, 0)); TRY("userfaultfd", syscall(323, 0));',
@@ -106,8 +121,28 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     ].join("\n")
     const { out, err } = await rig.run(runtimeProgram("c", "main.c", text))
     expect(err).toBe("")
-    const answers = Object.fromEntries(out.trim().split("\n").map((line) => line.split("=")))
-    const refused = ["ptrace", "unshare", "mount", "io_uring", "keyctl", "bpf", "userfaultfd", "personality", "vsock", "alg", "packet", "clone_newns", "process_vm_readv", "fsopen"]
+    const answers = Object.fromEntries(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => line.split("=")),
+    )
+    const refused = [
+      "ptrace",
+      "unshare",
+      "mount",
+      "io_uring",
+      "keyctl",
+      "bpf",
+      "userfaultfd",
+      "personality",
+      "vsock",
+      "alg",
+      "packet",
+      "clone_newns",
+      "process_vm_readv",
+      "fsopen",
+    ]
     expect(refused.filter((name) => answers[name] !== "1")).toEqual([])
     expect(answers).toMatchObject({ clone3: "38", inet: "0", unix: "0", thread: "0", fork: "0" })
     expect(answers["x32"]).toBe("1")
@@ -115,7 +150,8 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
 
   it("what an image sets for itself never applies", async () => {
     const image = await hostileImage(engine)
-    const text = "echo \"[$LD_PRELOAD$LD_LIBRARY_PATH$NODE_OPTIONS$BASH_ENV$PYTHONSTARTUP]\"; id -u; pwd; cat /proc/mounts | grep ' /data '; echo x > /data/x && echo written; echo $BERTH_TEST_FROM_IMAGE"
+    const text =
+      "echo \"[$LD_PRELOAD$LD_LIBRARY_PATH$NODE_OPTIONS$BASH_ENV$PYTHONSTARTUP]\"; id -u; pwd; cat /proc/mounts | grep ' /data '; echo x > /data/x && echo written; echo $BERTH_TEST_FROM_IMAGE"
     const started = await rig.start(imageProgram(image, ["sh", "-c", text]))
     const exit = await started.exit
     const out = started.sink.text("stdout")
@@ -124,7 +160,11 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     expect(out).toMatch(/tmpfs \/data tmpfs/)
     expect(out).toContain("yes")
     const found = await rig.docker.getContainer(started.place.containerId ?? "").inspect()
-    expect(found.Config.Labels).toMatchObject({ "berth.cluster": rig.cluster, "berth.worker": "w", "berth.pool": "default" })
+    expect(found.Config.Labels).toMatchObject({
+      "berth.cluster": rig.cluster,
+      "berth.worker": "w",
+      "berth.pool": "default",
+    })
     expect(found.Mounts.filter((mount) => (mount as { Type?: string }).Type === "volume")).toEqual([])
     expect(await Effect.runPromise(rig.executor.places(["forged"]))).toEqual([])
     await rig.remove(started)
@@ -143,11 +183,17 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     await Effect.runPromise(rig.executor.stop(stopped.job, stopped.place, "cancel"))
     expect(await stopped.exit).toMatchObject({ status: "cancelled", signal: "SIGTERM" })
     await rig.remove(stopped)
-    for (const more of [{ files: [file("x", "x")] }, { stdin: { content: "x", encoding: "utf8" as const } }, { secrets: ["S"] }]) {
+    for (const more of [
+      { files: [file("x", "x")] },
+      { stdin: { content: "x", encoding: "utf8" as const } },
+      { secrets: ["S"] },
+    ]) {
       const error = await failureOf(rig.executor.create(rig.job(imageProgram(image, ["/program"], more))))
       expect([error.code, error.retryable]).toEqual(["IMAGE_NEEDS_SHELL", false])
     }
-    const artifacts = await failureOf(rig.executor.create(rig.job(imageProgram(image, ["/program"]), { artifacts: true })))
+    const artifacts = await failureOf(
+      rig.executor.create(rig.job(imageProgram(image, ["/program"]), { artifacts: true })),
+    )
     expect(artifacts.code).toBe("IMAGE_NEEDS_SHELL")
     const missing = await rig.run(imageProgram(image, ["/no-such-program"]))
     expect(missing.exit).toMatchObject({ status: "failed", exitCode: 127, message: "the command was not found" })
@@ -158,7 +204,12 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
       [rig.job(imageProgram("berth-test-none:1", ["true"])), "IMAGE_NOT_FOUND"],
       [rig.job(runtimeProgram("cobol", "main.cob", "")), "RUNTIME_UNKNOWN"],
       [rig.job(bash("true", { files: [file("../escape", "")] })), "INVALID_PARAMS"],
-      [rig.job(bash("true", { files: [file("big", "x".repeat(9_000_000))] }), { limits: { memoryBytes: 67_108_864, cpuMilli: 1_000, pidsMax: 64, tmpfsBytes: 8_388_608 } }), "TOO_LARGE"],
+      [
+        rig.job(bash("true", { files: [file("big", "x".repeat(9_000_000))] }), {
+          limits: { memoryBytes: 67_108_864, cpuMilli: 1_000, pidsMax: 64, tmpfsBytes: 8_388_608 },
+        }),
+        "TOO_LARGE",
+      ],
     ] as const
     for (const [job, code] of codes) expect((await failureOf(rig.executor.create(job))).code).toBe(code)
     const kata = new Rig(engine, { isolation: "kata" })

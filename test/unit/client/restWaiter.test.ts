@@ -96,8 +96,9 @@ describe("does everybody who waits for an end learn of it?", () => {
 
   it("A1: an end that was forgotten, because many came after it, is asked for", async () => {
     const { asked, end, submit } = await open()
-    const first = await submit("first")
+    // The watch begins before `first`, so that its end is covered until it is forgotten.
     const last = await submit("last")
+    const first = await submit("first")
     const waiting = last.result()
     await settle()
     end("first")

@@ -21,7 +21,7 @@ const context = (more: Partial<PrepareContext> = {}): PrepareContext => ({
 const python = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({ runtime: "python", code: "print(1)", ...more })
 const image = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({ image: "alpine", command: ["true"], ...more })
 
-function refusal(request: SubmitRequest, more: Partial<PrepareContext> = {}): Pick<BerthError, "code" | "path"> {
+function refusal(request: SubmitRequest, more: Partial<PrepareContext> = {}): { readonly code: string; readonly path: string | undefined } {
   try {
     prepare(request, context(more))
   } catch (error) {

@@ -1,6 +1,6 @@
 /** The files of a data directory: schema versions, backup and restore, and a disk that fails. */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, Fiber } from "effect"
@@ -98,6 +98,7 @@ describe("backup and restore", () => {
             yield* store.log.appendOutput(id, printed(id))
           })
         for (let i = 0; i < 20; i++) yield* life(`before${i}`)
+        writeFileSync(join(dir, "data", "some.key"), "key", { mode: 0o600 })
         let isDone = false
         const writing = yield* Effect.forkChild(
           Effect.gen(function* () {
@@ -111,6 +112,9 @@ describe("backup and restore", () => {
         expect(existsSync(join(dir, "copy.partial"))).toBe(false)
 
         expect(yield* restore(join(dir, "copy"), join(dir, "restored"))).toEqual(summary)
+        expect(readFileSync(join(dir, "restored", "some.key"), "utf8")).toBe("key")
+        expect(statSync(join(dir, "restored", "some.key")).mode & 0o777).toBe(0o600)
+        expect(readdirSync(join(dir, "restored")).sort()).toEqual(["berth.db", "blobs", "some.key"])
         const restored = yield* openStore(join(dir, "restored"))
         expect(restored.dataDir.clusterId).toBe(store.dataDir.clusterId)
         const { rows } = yield* restored.readModel.list({ owner: null, cursor: null, rowsMax: 500 })

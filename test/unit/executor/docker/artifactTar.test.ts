@@ -127,6 +127,13 @@ describe("what is taken from a hostile archive? (AT1 to AT6)", () => {
     expect(tar.notes).toEqual([expect.stringContaining("more than")])
   })
 
+  it("a header whose sum is wrong ends the reading, and says so", () => {
+    const bytes = tarOf([member("out/a", "1"), member("out/b", "2")])
+    bytes[1_024] = 0x41
+    const { paths, tar } = read(bytes)
+    expect([paths, tar.notes, tar.whole]).toEqual([["a"], ["the archive is broken"], false])
+  })
+
   it("a path that comes twice is taken once, and pax headers rename nothing", () => {
     const twice = read(tarOf([member("out/a", "1"), member("out/a", "2")]))
     expect([twice.paths, twice.tar.notes.length]).toEqual([["a"], 1])

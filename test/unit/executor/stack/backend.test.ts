@@ -71,6 +71,20 @@ describe("in which order do the layers stand", () => {
     expect(await Effect.runPromise(Fiber.join(waiting))).toBe("ok")
   })
 
+  it("X0: while it is open, calls are counted and turned away before any layer, and the first one after its time finds its way", async () => {
+    const { answer, engine } = fakeEngine()
+    const { backend, clock, observations } = scene({ startWidth: 1, breaker: { consecutiveFailuresMax: 1 } })
+    engine.mode = "down"
+    await Effect.runPromise(Effect.exit(backend.guard(callOf(), answer)))
+    observations.length = 0
+    const start = callOf({ start: true, repeatable: true })
+    for (let call = 0; call < 10; call++) await Effect.runPromise(Effect.flip(backend.guard(start, answer)))
+    expect([engine.calls, backend.state().rejectedTotal, observations.length]).toEqual([1, 10, 0])
+    engine.mode = "well"
+    await clock.advance(1_000)
+    expect(await Effect.runPromise(backend.guard(callOf(), answer))).toBe("pong")
+  })
+
   it("X1: one observation per call, with the time that its caller waited", async () => {
     const { answer, engine } = fakeEngine()
     const { clock, backend, observations } = scene()

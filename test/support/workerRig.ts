@@ -1,0 +1,101 @@
+/** One worker over the ports in memory and a fake executor. */
+import { Effect, Exit, Scope } from "effect"
+import { makeWorker, type Worker } from "../../actors/worker/worker.ts"
+import type { ExecutorShape } from "../../core/ports/executor.ts"
+import type { Program } from "../../core/task/spec.ts"
+import { type TaskState, nextEpoch } from "../../core/task/state.ts"
+import { makeRig, type RigOptions } from "./actorRig.ts"
+import { type FakeExecutor, fakeExecutor } from "./fakeExecutor.ts"
+import type { TaskOptions } from "./task.ts"
+import { until } from "./until.ts"
+
+export const IMAGE: Program = {
+  kind: "image",
+  image: "alpine",
+  command: ["true"],
+  args: [],
+  env: {},
+  stdin: null,
+  files: [],
+  secrets: [],
+}
+
+export interface WorkerRigOptions extends RigOptions {
+  readonly slots?: number
+  readonly executor?: FakeExecutor
+  readonly others?: readonly ExecutorShape[]
+  readonly name?: string
+}
+
+export async function makeWorkerRig(options: WorkerRigOptions = {}) {
+  const rig = makeRig(options)
+  const executor = options.executor ?? fakeExecutor()
+  const all = [executor, ...(options.others ?? [])]
+  const crashes: string[] = []
+  const escalations: string[] = []
+  const scope = await Effect.runPromise(Scope.make())
+  const makeOne = (name: string, slots = options.slots ?? 4): Promise<Worker> =>
+    rig.run(
+      Scope.provide(
+        makeWorker({
+          name,
+          pool: "default",
+          slots,
+          overdueMs: 1_000,
+          outputFlushMs: 50,
+          executors: { all, forKind: (kind) => all.find(({ kinds }) => kinds.includes(kind)) ?? null },
+          queue: rig.queue,
+          signals: rig.signals,
+          programs: rig.programs,
+          deps: rig,
+          onEscalate: (reason) => void escalations.push(reason),
+          onCrash: (taskId) => void crashes.push(taskId),
+        }),
+        scope,
+      ),
+    )
+  const worker = await makeOne(options.name ?? "w1")
+  const wake = async (taskId: string, epoch?: number): Promise<void> => {
+    const state = await rig.state(taskId)
+    const { lane, pool } = state.spec
+    await rig.run(rig.queue.publish([{ pool, lane, taskId, epoch: epoch ?? nextEpoch(state), admission: 1 }]))
+  }
+  /** Submits an image task and wakes it. */
+  const start = async (id: string, task: Partial<TaskOptions> = {}): Promise<void> => {
+    await rig.submit({ id, ...task, spec: { kind: "image", target: "alpine", ...task.spec } })
+    await wake(id)
+  }
+  const untilState = async (
+    taskId: string,
+    wanted: (state: TaskState) => boolean,
+    what: string,
+  ): Promise<TaskState> => {
+    for (let turn = 0; turn < 5_000; turn += 1) {
+      const state = await rig.state(taskId)
+      if (wanted(state)) return state
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    }
+    throw new Error(`${taskId} never was ${what}; it is ${JSON.stringify(await rig.state(taskId))}`)
+  }
+  return {
+    ...rig,
+    executor,
+    worker,
+    makeOne,
+    crashes,
+    escalations,
+    wake,
+    start,
+    untilState,
+    untilRest: (taskId: string) => untilState(taskId, ({ phase }) => phase === "ended", "at rest"),
+    untilPhase: (taskId: string, phase: string) => untilState(taskId, (state) => state.phase === phase, phase),
+    untilIdle: () => until(() => worker.heldCount() === 0, "an idle worker"),
+    begin: () => rig.run(worker.begin),
+    waiting: async (): Promise<number> => {
+      const lanes = await rig.run(rig.queue.waiting("default"))
+      return Object.values(lanes).reduce((sum, count) => sum + count, 0)
+    },
+    close: () => Effect.runPromise(Scope.close(scope, Exit.void)),
+  }
+}
+export type WorkerRig = Awaited<ReturnType<typeof makeWorkerRig>>

@@ -1,0 +1,156 @@
+/** Is a submit that is sent twice one task, and is a task never more or less than what was sent? */
+import { Effect } from "effect"
+import { describe, expect, it } from "vitest"
+import type { Principal } from "../../../actors/api.ts"
+import { keyedId, makeSubmit } from "../../../actors/submit.ts"
+import { LIMITS } from "../../../core/limits.ts"
+import type { SubmitRequest } from "../../../core/task/request.ts"
+import { makeRig, type Rig, type RigOptions } from "../../support/actorRig.ts"
+import { codeOf } from "../../support/code.ts"
+import { tombstoneOf } from "../../support/task.ts"
+
+const ANN: Principal = { owner: "ann", role: "user", laneMax: "urgent" }
+const BOB: Principal = { ...ANN, owner: "bob" }
+const keyed = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({
+  handler: "noop",
+  input: 1,
+  idempotencyKey: "k1",
+  ...more,
+})
+const hashOf = (request: SubmitRequest): string => JSON.stringify(request)
+
+const rigged = (options: RigOptions = {}) => {
+  const rig = makeRig(options)
+  let submittedCount = 0
+  const submit = makeSubmit({ ...rig, handlers: null, onSubmitted: () => void (submittedCount += 1) })
+  return { ...rig, send: (who: Principal, request: SubmitRequest) => submit(who, request, hashOf(request)), count: () => submittedCount }
+}
+const tasksOf = async (rig: Rig, owner: string): Promise<number> =>
+  (await rig.run(rig.readModel.counts(owner))).byStatus.pending
+
+describe("the same key again", () => {
+  it("is the same task, also after it has moved on, and says so", async () => {
+    const rig = rigged()
+    const first = await rig.run(rig.send(ANN, keyed()))
+    await rig.run(rig.turns.turn(first.task.id, { type: "update", labels: { a: "b" }, nowMs: 1 }))
+    const second = await rig.run(rig.send(ANN, keyed()))
+    expect([first.duplicate, second.duplicate]).toEqual([false, true])
+    expect(second.task).toMatchObject({ id: first.task.id, labels: { a: "b" } })
+    expect([await tasksOf(rig, "ann"), rig.count()]).toEqual([1, 1])
+  })
+
+  it("with another request is refused, and changes nothing of the first task, not even its program", async () => {
+    const rig = rigged()
+    const { task } = await rig.run(rig.send(ANN, keyed()))
+    expect(await rig.run(codeOf(rig.send(ANN, keyed({ input: 2 }))))).toBe("IDEMPOTENCY_MISMATCH")
+    expect(await rig.run(rig.programs.load(task.id))).toMatchObject({ input: 1 })
+  })
+
+  it("of another owner is another task", async () => {
+    const rig = rigged()
+    const one = await rig.run(rig.send(ANN, keyed()))
+    const other = await rig.run(rig.send(BOB, keyed({ input: 2 })))
+    expect(other.duplicate).toBe(false)
+    expect(other.task.id).not.toBe(one.task.id)
+    expect(keyedId("a", "bc")).not.toBe(keyedId("ab", "c"))
+  })
+
+  it("fifty at once are one task", async () => {
+    const rig = rigged()
+    const all = Array.from({ length: 50 }, () => rig.send(ANN, keyed()))
+    const answers = await rig.run(Effect.all(all, { concurrency: "unbounded" }))
+    expect(new Set(answers.map(({ task }) => task.id)).size).toBe(1)
+    expect(answers.filter(({ duplicate }) => !duplicate).length).toBe(1)
+    expect([await tasksOf(rig, "ann"), rig.count()]).toEqual([1, 1])
+  })
+
+  it.each([
+    ["small", 1],
+    ["large", LIMITS.programInlineBytesMax],
+  ])("fifty different %s requests at once are one task with exactly the winner's program", async (_, bytes) => {
+    const rig = rigged()
+    const requests = Array.from({ length: 50 }, (_, n) => keyed({ input: `${n}`.padEnd(bytes + 2, "x") }))
+    const codes = await rig.run(
+      Effect.all(
+        requests.map((request) => codeOf(rig.send(ANN, request))),
+        { concurrency: "unbounded" },
+      ),
+    )
+    expect(codes.filter((code) => code === "none").length).toBe(1)
+    expect(codes.filter((code) => code === "IDEMPOTENCY_MISMATCH").length).toBe(49)
+    const winner = requests[codes.indexOf("none")]
+    // Once from what is at hand, once from the log.
+    const id = keyedId("ann", "k1")
+    expect(await rig.run(rig.programs.load(id))).toMatchObject({ input: winner?.input })
+    expect(await rig.run(rig.programs.load(id))).toMatchObject({ input: winner?.input })
+  })
+
+  it("of a task that retention has taken away is recognised by its tombstone", async () => {
+    const rig = rigged()
+    const { task } = await rig.run(rig.send(ANN, keyed()))
+    await rig.run(rig.turns.turn(task.id, { type: "cancel", mode: "cancel", by: "ann", nowMs: 1 }))
+    const { seq, state } = await rig.run(rig.turns.load(task.id))
+    await rig.run(rig.log.entomb(task.id, seq, tombstoneOf(state)))
+    const again = await rig.run(rig.send(ANN, keyed()))
+    expect(again).toMatchObject({ duplicate: true, task: { id: task.id, status: "cancelled", outputPurged: true } })
+    expect(await rig.run(codeOf(rig.send(ANN, keyed({ input: 2 }))))).toBe("IDEMPOTENCY_MISMATCH")
+  })
+})
+
+describe("what is durable when submit answers?", () => {
+  it("I1: after a lost reply the task is there once, and the answer is its own", async () => {
+    const rig = rigged()
+    rig.fail("append", { type: "replyLost", times: 1 })
+    const { duplicate, task } = await rig.run(rig.send(ANN, { handler: "noop" }))
+    expect(duplicate).toBe(false)
+    expect((await rig.state(task.id)).status).toBe("pending")
+    expect(await tasksOf(rig, "ann")).toBe(1)
+  })
+
+  it("a refused append is an error, and no task", async () => {
+    const rig = rigged()
+    rig.fail("append")
+    expect(await rig.run(codeOf(rig.send(ANN, { handler: "noop" })))).toBe("STORE_UNAVAILABLE")
+    expect(await tasksOf(rig, "ann")).toBe(0)
+    expect(rig.count()).toBe(0)
+  })
+
+  it("a program over the inline limit is a blob before its task is there, one at the limit is not", async () => {
+    const rig = rigged()
+    const overhead = JSON.stringify({ kind: "handler", handler: "noop", input: "" }).length
+    const at = "x".repeat(LIMITS.programInlineBytesMax - overhead)
+    const inline = await rig.run(rig.send(ANN, { handler: "noop", input: at }))
+    expect(await rig.run(rig.blobs.list(`${inline.task.id}/`))).toEqual([])
+    const large = await rig.run(rig.send(ANN, { handler: "noop", input: `${at}x` }))
+    expect((await rig.run(rig.blobs.list(`${large.task.id}/`))).length).toBe(1)
+    expect(await rig.run(rig.programs.load(large.task.id))).toMatchObject({ input: `${at}x` })
+  })
+
+  it("a program whose blob is gone is said to be missing, not run empty", async () => {
+    const rig = rigged()
+    const { task } = await rig.run(rig.send(ANN, { handler: "noop", input: "x".repeat(LIMITS.programInlineBytesMax) }))
+    await rig.run(rig.blobs.removePrefix(`${task.id}/`))
+    expect(await rig.run(codeOf(rig.programs.load(task.id)))).toBe("STORE_CORRUPT")
+    expect(await rig.run(codeOf(rig.programs.load("nobody")))).toBe("STORE_CORRUPT")
+  })
+})
+
+describe("how many tasks may an owner have waiting?", () => {
+  it("as many as the limit; one more is refused, other owners are not, and an ended one makes room", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 3 } })
+    const ids: string[] = []
+    for (let n = 0; n < 3; n += 1) ids.push((await rig.run(rig.send(ANN, { handler: "noop" }))).task.id)
+    expect(await rig.run(codeOf(rig.send(ANN, { handler: "noop" })))).toBe("OVERLOADED")
+    expect(await rig.run(codeOf(rig.send(BOB, { handler: "noop" })))).toBe("none")
+    await rig.run(rig.turns.turn(ids[0] ?? "", { type: "cancel", mode: "cancel", by: "ann", nowMs: 1 }))
+    // A count is believed for a second.
+    await rig.manual.advance(1_001)
+    expect(await rig.run(codeOf(rig.send(ANN, { handler: "noop" })))).toBe("none")
+  })
+
+  it("the same request again is answered also at the limit", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 1 } })
+    await rig.run(rig.send(ANN, keyed()))
+    expect(await rig.run(rig.send(ANN, keyed()))).toMatchObject({ duplicate: true })
+  })
+})
