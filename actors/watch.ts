@@ -56,9 +56,12 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
       Effect.gen(function* () {
         let lastSeq = fromSeq
         let rest: Status | null = null
+        let isCaughtUp = false
         const subscription = yield* deps.hub.subscribe(taskId)
         yield* deps.signals.subscribe(liveOutputSubject(taskId), (payload) => {
           const record = payload as OutputRecord
+          // What is live now lies after everything that the log still has to tell.
+          if (!isCaughtUp) return
           for (const item of record.items) Queue.offerUnsafe(queue, itemEvent(taskId, null, record, item))
         })
 
@@ -78,6 +81,7 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
         })
 
         yield* readPages
+        isCaughtUp = true
         // A watch that begins after the last record finds nothing to read and must still learn that all is over.
         const last = yield* deps.log.last(taskId)
         if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))

@@ -53,7 +53,9 @@ export const engineLines = (facts: EngineFacts): readonly DoctorLine[] => [
     "version 1",
     "Boot with the unified hierarchy: limits are stricter there.",
   ),
-  flag("seccomp", facts.seccomp, "filters system calls", "absent", "Use an engine that was built with seccomp."),
+  facts.seccomp
+    ? { name: "seccomp", verdict: "ok", detail: "filters system calls" }
+    : { name: "seccomp", verdict: "fail", detail: "absent", hint: "Use an engine that was built with seccomp." },
   flag(
     "lsm",
     facts.securityModules.length > 0,

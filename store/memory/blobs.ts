@@ -60,5 +60,6 @@ export function makeMemoryBlobs(bytesMax: number = LIMITS.programBytesMax * 2): 
   }
 }
 
+/** @public */
 export const memoryBlobs = (bytesMax?: number): Layer.Layer<Blobs> =>
   Layer.sync(Blobs, () => makeMemoryBlobs(bytesMax).blobs)

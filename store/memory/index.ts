@@ -22,7 +22,10 @@ export function makeMemoryStore(): MemoryStore {
   return { ...makeMemoryLog(model.follower), model }
 }
 
-/** The embedded pair in memory, as the sqlite store has it on disk. */
+/**
+ * The embedded pair in memory, as the sqlite store has it on disk.
+ * @public
+ */
 export const memoryStore: Layer.Layer<EventLog | ReadModel> = Layer.effectContext(
   Effect.map(
     Effect.acquireRelease(Effect.sync(makeMemoryStore), (store) => Effect.sync(store.close)),

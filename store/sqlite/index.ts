@@ -24,7 +24,7 @@ import { Known, openLog, readHead } from "./known.ts"
 import { type DataDirLock, lockDataDir } from "./lock.ts"
 import { makeLog } from "./log.ts"
 import { besideLog, openReadModel } from "./readModel.ts"
-import { Reserve } from "./reserve.ts"
+import { makeRoomToStart, Reserve } from "./reserve.ts"
 import { getMeta, migrate, MODEL_VERSION, setMeta } from "./schema.ts"
 import { makeWriter } from "./writer.ts"
 
@@ -65,9 +65,10 @@ export const sqliteStore = (
       const clock = yield* Clock
       const random = yield* Random
       const failpoints = yield* Failpoints
-      const lock = yield* lockDataDir(dataDir, clock.nowMs())
+      const reservePath = join(dataDir, "berth.reserve")
+      const lock = yield* lockDataDir(dataDir, clock.nowMs(), () => makeRoomToStart(reservePath))
       const path = join(dataDir, DATABASE_FILE)
-      const { known, reader } = yield* openStore(path, new Reserve(join(dataDir, "berth.reserve")))
+      const { known, reader } = yield* openStore(path, new Reserve(reservePath))
       const clusterId = yield* identity(known.connection, random.id)
       const writer = yield* makeWriter(known, failpoints)
       const log = makeLog(known, writer, reader)

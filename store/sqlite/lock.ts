@@ -30,8 +30,16 @@ export interface DataDirLock {
 const INFO_FILE = "berth.lock"
 const RIGHT_FILE = "berth.lock.db"
 
-/** Takes the directory, made if need be, until the scope closes. DATA_DIR_LOCKED while another process has it. */
-export const lockDataDir = (dataDir: string, nowMs: number): Effect.Effect<DataDirLock, BerthError, Scope.Scope> =>
+/**
+ * Takes the directory, made if need be, until the scope closes. DATA_DIR_LOCKED while another process has it.
+ *
+ * @param onTaken - called once the directory is this process's, before anything is written to it
+ */
+export const lockDataDir = (
+  dataDir: string,
+  nowMs: number,
+  onTaken: () => void,
+): Effect.Effect<DataDirLock, BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     yield* io(dataDir, () => mkdirSync(dataDir, { recursive: true, mode: 0o700 }))
     yield* Effect.acquireRelease(takeRight(dataDir), (right) =>
@@ -47,6 +55,7 @@ export const lockDataDir = (dataDir: string, nowMs: number): Effect.Effect<DataD
         writeFileSync(`${path}.new`, JSON.stringify(info), { mode: 0o600 })
         renameSync(`${path}.new`, path)
       })
+    yield* Effect.sync(onTaken)
     yield* write(null)
     return { announce: write }
   })

@@ -11,6 +11,11 @@ const ROOM_BYTES_MIN = 8 * RESERVE_BYTES
 /** Looked at after this many commits without a reserve. */
 const COMMITS_BETWEEN = 64
 
+/** A process that finds the disk full could not even say that it is there: it gives the reserve up before it begins. */
+export function makeRoomToStart(path: string): void {
+  if (roomBytes(path) < RESERVE_BYTES) rmSync(path, { force: true })
+}
+
 export class Reserve {
   readonly #path: string
   #kept: boolean

@@ -34,7 +34,7 @@ describeWithDocker("a server that is asked to stop", (engine) => {
     const { clusterId } = await client.system()
     try {
       const book = new Book(client)
-      const ids = await Promise.all([80, 90, 100].map((lines) => book.order(counting(lines, 100))))
+      const ids = await Promise.all([100, 110, 120].map((lines) => book.order(counting(lines, 200))))
       for (let stop = 0; stop < 2; stop += 1) {
         await Promise.all(ids.map((id) => printing(client, id)))
         expect(await server.end("SIGTERM"), server.log()).toEqual({ code: 0, signal: null })

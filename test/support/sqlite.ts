@@ -49,7 +49,9 @@ export const openStore = (
   }))
 
 /** A store that can be closed and opened again: each `open` ends the one before. */
-export const reopenable = (dataDir: string): Effect.Effect<Effect.Effect<OpenStore, BerthError>, never, Scope.Scope> =>
+export const reopenable = (
+  dataDir: string,
+): Effect.Effect<Effect.Effect<OpenStore & { readonly close: Effect.Effect<void> }, BerthError>, never, Scope.Scope> =>
   Effect.gen(function* () {
     let current: Scope.Closeable | null = null
     const close = Effect.suspend(() => (current === null ? Effect.void : Scope.close(current, Exit.void)))
@@ -57,7 +59,7 @@ export const reopenable = (dataDir: string): Effect.Effect<Effect.Effect<OpenSto
     return Effect.gen(function* () {
       yield* close
       current = yield* Scope.make()
-      return yield* Scope.provide(openStore(dataDir), current)
+      return { ...(yield* Scope.provide(openStore(dataDir), current)), close }
     })
   })
 

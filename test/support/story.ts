@@ -95,7 +95,7 @@ export function faultsOf(story: Story, starts: ReadonlyMap<string, number>, mayR
   const ends = withFact(story, "ended").length
   if (last?.status !== story.status || last.attempt !== story.attempts)
     faults.push(
-      `is ${last?.status} (${last?.result?.message}) after attempt ${last?.attempt}, not ${story.status} after ${story.attempts}`,
+      `is ${last?.status} (${JSON.stringify(last?.result?.reason)}, ${last?.result?.exitCode ?? last?.result?.signal}, ${last?.result?.message}) after attempt ${last?.attempt}, not ${story.status} after ${story.attempts}`,
     )
   if (ends !== story.attempts) faults.push(`has ${ends} ends and ${story.attempts} attempts`)
   const runs = runsOf(story)

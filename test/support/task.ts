@@ -153,3 +153,16 @@ export const tombstoneOf = (state: TaskState, atMs = AT_MS + 100): TombstoneReco
   submittedAtMs: state.submittedAtMs,
   atMs,
 })
+
+/** An attempt whose worker is gone: the task waits again. */
+export const lostRecord = (state: TaskState, wakeAtMs: number | null = null, atMs = AT_MS + 6): TaskRecord =>
+  record(state, {
+    type: "lost",
+    epoch: state.epoch,
+    cause: "worker",
+    message: "its worker is gone",
+    workerDeaths: state.workerDeaths + 1,
+    overlapPossible: false,
+    wakeAtMs,
+    atMs,
+  })

@@ -87,11 +87,13 @@ export const settle = (
         ? yield* Effect.fail(lost(containerId, "the program did not arrive whole"))
         : bareExitOf({ status: 0, oomKilled: false, wallMs: null }, live.stop, job.spec)
     const clean = heard.kind === "closed" && heard.clean
+    // An engine that goes away ends its streams as cleanly as a program does; only one that still answers saw the end.
+    const witnessed = clean && (yield* Effect.isSuccess(ctx.inspect(containerId)))
     const found = yield* clean ? restedState(ctx, containerId) : inspectPatiently(ctx, containerId)
     if (found === null || found.State.Dead || found.State.Status === "removing")
       return yield* Effect.fail(lost(containerId, "it does not exist any more"))
     if (found.State.Running || watch.source === "attached") {
-      const unbroken = watch.unbroken && clean && !found.State.Running
+      const unbroken = watch.unbroken && witnessed && !found.State.Running
       const offsets = { stdout: listener.seenBytes("stdout"), stderr: listener.seenBytes("stderr") }
       return yield* reopen({ ...watch, unbroken }, offsets)
     }

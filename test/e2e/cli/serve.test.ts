@@ -173,7 +173,7 @@ describe("what cannot be understood is refused before anything is done", () => {
     ["a log level that is none", ["serve", "--port", "0"], { BERTH_LOG: "loud" }, /BERTH_LOG/],
     ["keys without their issuer", ["serve", "--port", "0"], { BERTH_JWKS_URL: "https://k" }, /BERTH_JWKS_ISSUER/],
   ]
-  it.each(cases)("%s", async (_, argv, env, message) => {
+  it.concurrent.each(cases)("%s", async (_, argv, env, message) => {
     await writeFile(join(folder, "package.json"), "{}")
     const data = argv[0] === "fly" ? [] : ["--data", join(folder, "refused")]
     const ended = await runCli([...argv, ...data, "--json"], { cwd: folder, env })

@@ -16,7 +16,7 @@ describeWithDocker("how did the program end?", (engine) => {
   })
 
   // Statuses above 128 that a shell could take for signals are among them; 130 and 141 it cannot tell apart.
-  it.each([0, 1, 2, 77, 125, 126, 127, 128, 129, 137, 143, 254, 255])("exit code %i is exit code %i", async (code) => {
+  it.each([0, 1, 2, 77, 125, 126, 127, 128, 129, 137, 143, 254, 255])("exit code %i is told as such", async (code) => {
     const { exit } = await rig.run(bash(`exit ${code}`))
     const reason = code === 0 ? "exit_zero" : "exit_nonzero"
     expect(exit).toMatchObject({ reason, exitCode: code, signal: null, status: code === 0 ? "completed" : "failed" })

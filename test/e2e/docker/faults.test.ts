@@ -18,6 +18,8 @@ class Wire {
   /** Called with what the executor sends; true cuts that connection. */
   cutWhen: (sent: Buffer) => boolean = () => false
   refusing = false
+  /** Changes what the engine answers, without changing its length. */
+  rewrite: (answer: Buffer) => Buffer = (answer) => answer
 
   constructor(socketPath: string) {
     this.path = join(this.#folder, "engine.sock")
@@ -34,7 +36,8 @@ class Wire {
         far.write(sent)
       })
       near.on("end", () => far.end())
-      far.pipe(near)
+      far.on("data", (answer) => near.write(this.rewrite(answer)))
+      far.on("end", () => near.end())
     })
   }
 
@@ -114,6 +117,21 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
     const error = await failureOf(rig.executor.run(job, place, sink))
     expect([error.code, error.retryable, sink.text("stdout")]).toEqual(["BACKEND_UNAVAILABLE", true, ""])
     expect(error.message).toContain("lost")
+  })
+
+  it("an engine that ignores a part of the sandbox gets no program to run", async () => {
+    wire.rewrite = (answer) =>
+      Buffer.from(
+        answer
+          .toString("latin1")
+          .replace('"CapDrop":["ALL"]', '"CapDrop":null   ')
+          .replace('"ReadonlyRootfs":true', '"ReadonlyRootfs":null'),
+        "latin1",
+      )
+    const error = await failureOf(rig.executor.create(rig.job(bash("echo ran"))))
+    expect([error.code, error.retryable]).toEqual(["PROFILE_NOT_TAKEN", false])
+    expect(error.message).toMatch(/CapDrop|ReadonlyRootfs/)
+    expect(await rig.left()).toEqual([])
   })
 
   it("an engine that refuses is BACKEND_UNAVAILABLE, for every call", async () => {

@@ -6,10 +6,31 @@ import { describe, expect, it } from "vitest"
 import { stateSubject } from "../../../core/record.ts"
 import { codeOf } from "../../support/code.ts"
 import { isolate } from "../../support/effect.ts"
-import { fillDisk, freeDisk, noMount, openStore, smallDisk } from "../../support/sqlite.ts"
+import { fillDisk, freeDisk, noMount, openStore, reopenable, smallDisk } from "../../support/sqlite.ts"
 import { printed, started, submitted, tombstoneOf } from "../../support/task.ts"
 
 describe("a full disk", () => {
+  it("EL12 a server starts on it, and what was acknowledged before is there", async (context) => {
+    if (noMount !== null) return context.skip(noMount)
+    await isolate(
+      Effect.gen(function* () {
+        const disk = yield* smallDisk(64)
+        const open = yield* reopenable(join(disk, "data"))
+        const first = yield* open
+        const record = submitted({ id: "a" })
+        const seq = yield* first.log.append("t.a.s", 0, record)
+        yield* first.log.appendOutput("a", printed("x".repeat(200 * 1024)))
+        yield* fillDisk(disk)
+        yield* first.close
+        yield* fillDisk(disk)
+        const again = yield* open
+        expect(yield* again.log.last("a")).toEqual({ seq, subject: "t.a.s", record })
+        yield* again.log.purgeOutput("a")
+        yield* again.log.append("t.a.s", seq, started(record.state))
+      }),
+    )
+  })
+
   it("EL12 tasks can be removed while it is full, and what that frees is used again", async (context) => {
     if (noMount !== null) return context.skip(noMount)
     await isolate(
