@@ -3,17 +3,14 @@ import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { berthError } from "../../core/errors.ts"
-import { backup, readLock, restore } from "../../store/sqlite/index.ts"
+import { readLock } from "../../store/sqlite/lock.ts"
 import { type CliHost, type EmbeddedOptions, processTerminal } from "../cli/index.ts"
 import { connect } from "../client/index.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
-import { diagnose } from "./doctor.ts"
-import { embeddedClient } from "./embedded.ts"
-import { executorName } from "./executors.ts"
-import { DEFAULT_ENGINE } from "./index.ts"
+import { DEFAULT_ENGINE, executorName } from "./choices.ts"
 import { jsonLogger, LOG_LEVELS, SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
-import { openServer, type Server, type ServerOptions } from "./server.ts"
+import type { Server, ServerOptions } from "./server.ts"
 import { VERSION } from "./version.ts"
 
 const LOCAL_OWNER = "local"
@@ -87,6 +84,7 @@ async function secretOf(dataDir: string): Promise<Uint8Array> {
   return Effect.runPromise(openSecret(dataDir))
 }
 
+/** What runs a server is loaded when a command needs one: most commands only talk to one that lives. */
 export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
   const closedOf = (server: Server): { readonly close: () => Promise<void>; readonly closed: Promise<void> } => {
     let ended = (): void => {}
@@ -112,6 +110,7 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
       return { url: found.url, token: async () => mintToken(await secretOf(dataDir), LOCAL, Date.now(), TOKEN_LIFE_MS) }
     },
     openEmbedded: async (options) => {
+      const [{ openServer }, { embeddedClient }] = await Promise.all([import("./server.ts"), import("./embedded.ts")])
       const server = await openServer({ ...serverOptions(options, environment), logger: SILENT, door: null })
       const client = await embeddedClient(server, LOCAL, SILENT)
       return { client, dataDir: server.dataDir, close: () => client.close().then(server.close) }
@@ -125,19 +124,25 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
         origins: listOf(environment.BERTH_ORIGINS),
         jwks: jwksOf(environment),
       }
+      const { openServer } = await import("./server.ts")
       const server = await openServer({ ...serverOptions(options, environment), logger, door })
       const token = await server.mint(LOCAL, TOKEN_LIFE_MS)
       return { url: server.url ?? "", token, pid: process.pid, dataDir: server.dataDir, ...closedOf(server) }
     },
     mintToken: async ({ dataDir, laneMax, lifeMs, owner, role }) =>
       mintToken(await secretOf(dataDirOf(dataDir, environment)), { owner, role, laneMax }, Date.now(), lifeMs),
-    doctor: ({ dataDir }) => diagnose(dataDirOf(dataDir, environment), environment.DOCKER_HOST ?? DEFAULT_ENGINE),
+    doctor: async ({ dataDir }) => {
+      const { diagnose } = await import("./doctor.ts")
+      return diagnose(dataDirOf(dataDir, environment), environment.DOCKER_HOST ?? DEFAULT_ENGINE)
+    },
     backup: async ({ dataDir, to }) => {
+      const { backup } = await import("../../store/sqlite/index.ts")
       await Effect.runPromise(backup(dataDirOf(dataDir, environment), to))
       return { bytes: await bytesBelow(to) }
     },
     restore: async ({ dataDir, from }) => {
       const target = dataDirOf(dataDir, environment)
+      const { restore } = await import("../../store/sqlite/index.ts")
       await Effect.runPromise(restore(from, target))
       return { dataDir: target }
     },

@@ -7,15 +7,11 @@ import { processExecutor } from "../../actors/executor/process/index.ts"
 import { type Backend, makeBackend } from "../../actors/executor/stack/backend.ts"
 import { SharedRetryBudget } from "../../actors/executor/stack/retryBudget.ts"
 import { RETRY_BUDGET_LIMITS } from "../../core/policy/retryBudget.ts"
-import { berthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
 import type { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Random } from "../../core/ports/random.ts"
-
-/** What runs programs. `process` isolates nothing and is only ever chosen by name; `none` leaves handlers alone. */
-export const EXECUTOR_NAMES = ["docker", "process", "none"] as const
-export type ExecutorName = (typeof EXECUTOR_NAMES)[number]
+import type { ExecutorName } from "./choices.ts"
 
 export interface ExecutorsOptions {
   readonly name: ExecutorName
@@ -38,14 +34,6 @@ export interface ExecutorSet {
   readonly all: readonly ExecutorShape[]
   readonly detail: (name: string) => Readonly<Record<string, unknown>>
   readonly close: () => void
-}
-
-export function executorName(given: string | undefined): ExecutorName {
-  const found = EXECUTOR_NAMES.find((name) => name === (given ?? "docker"))
-  if (found !== undefined) return found
-  throw berthError("CONFIG_INVALID", `executor must be one of ${EXECUTOR_NAMES.join(", ")}, not ${given}`, {
-    path: "executor",
-  })
 }
 
 /** The executors of one worker, each container engine behind its own breakers. */

@@ -5,7 +5,7 @@ import { berthError } from "../../core/errors.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import type { BerthClient } from "../client/client.ts"
 import { embeddedClient } from "./embedded.ts"
-import { type ExecutorName, executorName } from "./executors.ts"
+import { DEFAULT_ENGINE, type ExecutorName, executorName } from "./choices.ts"
 import { SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
 import { openServer, type Server } from "./server.ts"
@@ -13,10 +13,8 @@ import { openServer, type Server } from "./server.ts"
 export type { Handler, HandlerContext, Handlers } from "../../actors/executor/handler/index.ts"
 export type { ConfigInput } from "../../core/config.ts"
 export type { Logger } from "../../core/telemetry.ts"
-export type { ExecutorName } from "./executors.ts"
+export type { ExecutorName } from "./choices.ts"
 export * from "../client/publicTypes.ts"
-
-export const DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 
 export interface OpenOptions {
   /** Everything that is kept is kept here. Default `.berth` in the home directory. One process at a time. */
