@@ -8,7 +8,7 @@
  *   O4. After `finish` everything that the totals count is durable; one record at a time, each within the limits of a record.
  *   O5. After `close` nothing is tried again, so that nothing outlives the attempt.
  */
-import { Effect, Latch, Semaphore } from "effect"
+import { Effect } from "effect"
 import type { BerthError } from "../core/errors.ts"
 import { LIMITS } from "../core/limits.ts"
 import type { Clock } from "../core/ports/clock.ts"
@@ -16,13 +16,9 @@ import type { EventLog } from "../core/ports/eventLog.ts"
 import type { OutputItem, OutputRecord } from "../core/record.ts"
 import type { StreamTotals } from "../core/task/result.ts"
 import type { OutputStream } from "../core/words.ts"
+import { makeOutputBuffer } from "./outputBuffer.ts"
 import { Tail } from "./tail.ts"
 
-const BUFFER_BYTES_MAX = 256 * 1024
-/** Of one record, so that what waited while the log failed still fits into records afterwards. */
-const BATCH_BYTES_MAX = 2 * LIMITS.chunkBytesMax
-/** What an item takes beside its bytes. */
-const ITEM_BYTES = 128
 const PROGRESS_PER_ATTEMPT_MAX = 10_000
 
 interface StreamState {
@@ -61,23 +57,11 @@ export interface OutputWriter {
   readonly close: () => void
 }
 
-/** What an item counts against the buffer: about its bytes in a record. */
-function weightOf(item: OutputItem): number {
-  if (item.type === "chunk") return item.bytes.length + ITEM_BYTES
-  return item.type === "gap" ? ITEM_BYTES : (JSON.stringify(item.data) ?? "").length + ITEM_BYTES
-}
-
 export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> =>
   Effect.sync(() => {
     const streams: Record<OutputStream, StreamState> = { stdout: begin("stdout"), stderr: begin("stderr") }
-    const flushing = Semaphore.makeUnsafe(1)
-    const room = Latch.makeUnsafe(true)
-    let items: OutputItem[] = []
-    let waitingBytes = 0
     let progressCount = 0
-    let cancelTimer: (() => void) | null = null
     let finished: Readonly<Record<OutputStream, StreamTotals>> | null = null
-    let closed = false
 
     function begin(stream: OutputStream): StreamState {
       const offset = options.offsets[stream]
@@ -90,53 +74,10 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
       attempt: options.attempt,
       items: what,
     })
-    const takeBatch = (): readonly OutputItem[] => {
-      let count = 0
-      for (let bytes = 0; count < Math.min(items.length, LIMITS.recordEventsMax); count += 1) {
-        bytes += weightOf(items[count] as OutputItem)
-        if (count > 0 && bytes > BATCH_BYTES_MAX) break
-      }
-      return items.splice(0, count)
-    }
-    const written = (batch: readonly OutputItem[]): void => {
-      waitingBytes -= batch.reduce((sum, item) => sum + weightOf(item), 0)
-      if (waitingBytes < BUFFER_BYTES_MAX) room.openUnsafe()
-    }
-    /** What could not be written stays for the next try; a writer that is interrupted leaves no batch half accounted for. */
-    const flushAll: Effect.Effect<void, BerthError> = Effect.suspend(() => {
-      const batch = takeBatch()
-      if (batch.length === 0) return Effect.void
-      const append = options.log.appendOutput(options.taskId, recordOf(batch)).pipe(
-        Effect.tap(() => Effect.sync(() => written(batch))),
-        Effect.tapError(() => Effect.sync(() => void items.unshift(...batch))),
-      )
-      return Effect.uninterruptible(append).pipe(Effect.andThen(options.onAppended), Effect.andThen(flushAll))
+    const { close, flush, keep, room } = makeOutputBuffer({
+      ...options,
+      append: (items) => options.log.appendOutput(options.taskId, recordOf(items)),
     })
-    /** One record at a time, so that the log keeps our order. */
-    const flush = flushing.withPermits(1)(
-      Effect.suspend(() => {
-        cancelTimer?.()
-        cancelTimer = null
-        return flushAll
-      }),
-    )
-    const flushSoon = (): void => {
-      if (closed) return
-      cancelTimer ??= options.clock.after(options.flushMs, () => {
-        cancelTimer = null
-        Effect.runFork(flushOrTryAgain)
-      })
-    }
-    const flushOrTryAgain: Effect.Effect<void> = flush.pipe(Effect.catch(() => Effect.sync(flushSoon)))
-
-    const keep = (item: OutputItem): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        items.push(item)
-        waitingBytes += weightOf(item)
-        if (waitingBytes >= BUFFER_BYTES_MAX) room.closeUnsafe()
-        if (waitingBytes < LIMITS.chunkBytesMax && items.length < LIMITS.recordEventsMax) return Effect.sync(flushSoon)
-        return flushOrTryAgain
-      })
 
     const lost = (stream: OutputStream, offset: number, bytes: number | null): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -166,7 +107,7 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
           const part = head.subarray(at, at + LIMITS.chunkBytesMax)
           state.headBytes += part.length
           yield* keep({ type: "chunk", stream, offset: from + at, bytes: part })
-          yield* room.await
+          yield* room
         }
         if (rest.length === 0) return
         state.tail.push(rest)
@@ -191,7 +132,7 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
           progressCount += 1
           if (progressCount > PROGRESS_PER_ATTEMPT_MAX) return Effect.void
           const item = { type: "progress", offset: progressCount, data, atMs: options.clock.nowMs() } as const
-          return Effect.andThen(keep(item), room.await)
+          return Effect.andThen(keep(item), room)
         }),
       flush,
       // A second try writes what the first one could not, and counts nothing twice.
@@ -200,10 +141,6 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
         yield* flush
         return finished
       }),
-      close: () => {
-        closed = true
-        cancelTimer?.()
-        cancelTimer = null
-      },
+      close,
     }
   })

@@ -23,14 +23,13 @@ export class LeaderFold {
 
   applyRow(row: TaskRow): void {
     this.applyState(row.state, row.seq)
-    if (row.admitted !== null)
-      this.hold({ ...admissionOf(row.state), epoch: row.admitted.epoch }, row.admitted.seq)
+    if (row.admitted !== null) this.hold({ ...admissionOf(row.state), epoch: row.admitted.epoch }, row.admitted.seq)
   }
 
   applyEntry({ record, seq }: LogEntry): void {
     this.headSeq = Math.max(this.headSeq, seq)
     if (record.kind === "task") this.applyState(record.state, seq)
-    if (record.kind === "tombstone") this.forget(record.id)
+    if (record.kind === "tombstone" && seq > (this.seqs.get(record.id) ?? 0)) this.forget(record.id)
     if (record.kind === "control" && record.fact.type === "admitted")
       for (const admission of record.fact.admissions) this.applyAdmission(admission, seq)
   }

@@ -5,6 +5,9 @@ import type { Held } from "./held.ts"
 /** One task in a worker's hands. */
 export interface Entry {
   readonly slot: number
+  readonly epoch: number
+  /** Opens when the task has left these hands. */
+  readonly gone: Latch.Latch
   /** Asked for before there was an attempt to ask. */
   stop: StopMode | null
   /** Null while the attempt is being started. */
@@ -30,20 +33,21 @@ export class Hands {
   }
 
   /** Takes a free slot for a task; null when there is none. */
-  take(taskId: string): Entry | null {
+  take(taskId: string, epoch: number): Entry | null {
     const slot = this.#free.pop()
-    return slot === undefined ? null : this.#put(taskId, slot)
+    return slot === undefined ? null : this.#put(taskId, epoch, slot)
   }
 
   /** Takes a slot for a task that runs already: a free one, or one on top. */
-  takeAdopted(taskId: string): Entry {
-    return this.#put(taskId, this.#free.pop() ?? this.#nextExtraSlot++)
+  takeAdopted(taskId: string, epoch: number): Entry {
+    return this.#put(taskId, epoch, this.#free.pop() ?? this.#nextExtraSlot++)
   }
 
   release(taskId: string): void {
     const entry = this.#entries.get(taskId)
     this.#entries.delete(taskId)
     if (entry !== undefined && entry.slot < this.#slots) this.#free.push(entry.slot)
+    entry?.gone.openUnsafe()
     if (this.#free.length > 0) this.#room.openUnsafe()
     if (this.#entries.size === 0) this.#idle.openUnsafe()
   }
@@ -72,8 +76,8 @@ export class Hands {
     return this.#idle.await
   }
 
-  #put(taskId: string, slot: number): Entry {
-    const entry: Entry = { slot, stop: null, held: null }
+  #put(taskId: string, epoch: number, slot: number): Entry {
+    const entry: Entry = { slot, epoch, gone: Latch.makeUnsafe(false), stop: null, held: null }
     this.#entries.set(taskId, entry)
     this.#idle.closeUnsafe()
     if (this.#free.length === 0) this.#room.closeUnsafe()

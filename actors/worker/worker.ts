@@ -8,26 +8,26 @@
  *   WO4. Draining starts nothing new; detaching leaves running places to a successor.
  */
 import { Effect, type Scope } from "effect"
-import { type BerthError, berthError } from "../../core/errors.ts"
+import type { BerthError } from "../../core/errors.ts"
 import type { Placement, StopMode } from "../../core/ports/executor.ts"
-import type { Delivery } from "../../core/ports/queue.ts"
 import { workerSubject } from "../../core/ports/signals.ts"
 import type { Command } from "../../core/task/decide.ts"
-import { isStartable, type TaskState } from "../../core/task/state.ts"
+import type { TaskState } from "../../core/task/state.ts"
 import { RESTART_INTENSITY } from "../../core/policy/supervise.ts"
-import { persist } from "../persist.ts"
 import type { Held } from "./held.ts"
-import { handBack, refuse } from "./giveBack.ts"
-import { type Entry, Hands } from "./hands.ts"
+import { handBack } from "./giveBack.ts"
+import { Hands } from "./hands.ts"
 import type { WorkerOptions } from "./options.ts"
 import { makeSpawn } from "./spawn.ts"
+import { makeAccept } from "./starting.ts"
 import { startSupervisor } from "./supervisor.ts"
 
 const PULL_WAIT_MS = 1_000
 /** How long a stopping worker waits for its attempts to let go; a store that is away must not keep it for ever. */
 const DETACH_MS_MAX = 10_000
+/** Between two looks whether there is something to pull with. */
+const IDLE_PAUSE_MS = 100
 const REFUSED_PAUSE_MS = 500
-const ZERO = { stdout: 0, stderr: 0 } as const
 
 export interface Worker {
   readonly name: string
@@ -53,7 +53,7 @@ export interface Worker {
 export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     const { deps, executors, queue } = options
-    const { clock, failpoints, turns } = deps
+    const { clock } = deps
     const hands = new Hands(options.slots)
     let draining = false
     let closing = false
@@ -99,81 +99,19 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
 
     const spawn = makeSpawn(options, supervisor)
 
-    /** `started` is durable and names this worker, and nothing of it is in our hands yet. */
-    const isOurs = ({ holder }: TaskState, epoch: number): boolean =>
-      holder !== null && holder.worker === options.name && holder.epoch === epoch && holder.containerId === null
-
-    /** The store failed while `started` was being written: only the log knows whether we hold the task now. */
-    const afterDoubt = (taskId: string, epoch: number, error: BerthError) =>
-      persist(turns.load(taskId), clock, deps.random).pipe(
-        Effect.flatMap((loaded) => (isOurs(loaded.state, epoch) ? Effect.succeed(loaded) : Effect.fail(error))),
-      )
-
-    const begin = Effect.fn("worker.begin")(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
-      yield* ack.pipe(Effect.ignore)
-      yield* failpoints.hit("start.afterAck")
-      yield* spawn(state, entry, null, ZERO).pipe(
-        Effect.catch((error) =>
-          Effect.ensuring(
-            refuse(deps, state, error),
-            Effect.sync(() => hands.release(state.id)),
-          ),
-        ),
-      )
-      if (closing) supervisor.send(state.id, { type: "detach" })
+    const accept = makeAccept({
+      options,
+      hands,
+      spawn,
+      startsNothing: () => draining || closing,
+      onSpawned: (taskId) => {
+        if (closing) supervisor.send(taskId, { type: "detach" })
+      },
     })
-
-    const start = Effect.fn("worker.start")(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
-      const { taskId } = wakeUp
-      const { state } = yield* turns.load(taskId)
-      if (isOurs(state, wakeUp.epoch)) return yield* begin(state, ack, entry)
-      const executor = executors.forKind(state.spec.kind)
-      if (!isStartable(state, wakeUp.epoch, clock.nowMs()) || executor === null)
-        return yield* Effect.fail(berthError("WRONG_STATE", "nothing to start"))
-      if (!executor.accepting())
-        return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
-      const engineId = yield* executor.engineId
-      if (draining || closing) return yield* Effect.fail(berthError("SHUTTING_DOWN", "this worker starts nothing more"))
-      yield* failpoints.hit("start.beforeAppend")
-      const { admission, epoch } = wakeUp
-      const message = {
-        type: "start",
-        epoch,
-        worker: options.name,
-        engineId,
-        admission,
-        overdueMs: options.overdueMs,
-        nowMs: clock.nowMs(),
-      } as const
-      const turned = yield* turns
-        .turn(taskId, message)
-        .pipe(Effect.catch((error) => (error.retryable ? afterDoubt(taskId, epoch, error) : Effect.fail(error))))
-      yield* failpoints.hit("start.afterAppend")
-      deps.metrics.started(turned.state, clock.nowMs())
-      yield* begin(turned.state, ack, entry)
-    })
-
-    /** Takes the slot at once, before anything is awaited, so that the next pull counts it (WO2). */
-    const accept = (delivery: Delivery): Effect.Effect<void> => {
-      const { taskId } = delivery.wakeUp
-      // A second wake-up of a task in our hands says nothing new: the log names us already.
-      if (hands.has(taskId)) return delivery.ack.pipe(Effect.ignore)
-      const entry = hands.take(taskId)
-      if (entry === null) return delivery.nak.pipe(Effect.ignore)
-      return start(delivery, entry).pipe(
-        Effect.catch((error) => {
-          hands.release(taskId)
-          const nothingToStart = error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
-          const settle = nothingToStart ? delivery.ack : Effect.andThen(clock.sleep(REFUSED_PAUSE_MS), delivery.nak)
-          return settle.pipe(Effect.ignore)
-        }),
-      )
-    }
-
     const backendsAccept = (): boolean => executors.all.some((executor) => executor.accepting())
     const pull = Effect.gen(function* () {
       yield* hands.room
-      if (draining || closing || !backendsAccept()) return yield* clock.sleep(REFUSED_PAUSE_MS / 5)
+      if (draining || closing || !backendsAccept()) return yield* clock.sleep(IDLE_PAUSE_MS)
       const deliveries = yield* queue.pull(options.pool, hands.freeCount, PULL_WAIT_MS)
       yield* Effect.forEach(deliveries, (delivery) => Effect.forkIn(accept(delivery), scope), { discard: true })
     }).pipe(Effect.catch(() => clock.sleep(REFUSED_PAUSE_MS)))
@@ -190,7 +128,8 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       ownsPlace: (containerId) => hands.all().some(([, { held }]) => held?.place?.containerId === containerId),
       begin: Effect.asVoid(Effect.forkIn(Effect.forever(pull), scope)),
       accepting: () => !draining && !closing && backendsAccept(),
-      adopt: (state, place, offsets) => Effect.suspend(() => spawn(state, hands.takeAdopted(state.id), place, offsets)),
+      adopt: (state, place, offsets) =>
+        Effect.suspend(() => spawn(state, hands.takeAdopted(state.id, state.epoch), place, offsets)),
       stop,
       setDraining: (value) => {
         draining = value

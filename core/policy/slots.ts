@@ -41,8 +41,7 @@ export class SlotFold {
 
   /** One admission; one that came too late for its task holds nothing. */
   applyAdmission({ epoch, owner, pool, taskId }: Admission, seq: number): void {
-    if (this.waitsFor(taskId, epoch))
-      this.hold({ taskId, owner, pool, epoch, admission: seq, running: false })
+    if (this.waitsFor(taskId, epoch)) this.hold({ taskId, owner, pool, epoch, admission: seq, running: false })
   }
 
   /** True while the task waits and an admission for this epoch would hold. */

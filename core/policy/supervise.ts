@@ -16,7 +16,12 @@ export interface RestartIntensity {
   readonly outageDelayMs: number
 }
 
-export const RESTART_INTENSITY: RestartIntensity = { restartsMax: 10, windowMs: 60_000, delayMs: 200, outageDelayMs: 500 }
+export const RESTART_INTENSITY: RestartIntensity = {
+  restartsMax: 10,
+  windowMs: 60_000,
+  delayMs: 200,
+  outageDelayMs: 500,
+}
 
 /**
  * One for one: a failure is the child's alone until it fails too often, and then it is the parent's. An outage of something

@@ -84,7 +84,8 @@ interface Candidate {
   readonly turn: number
 }
 
-const comesFirst = (a: Candidate, b: Candidate): boolean => a.turn < b.turn || (a.turn === b.turn && a.ticket < b.ticket)
+const comesFirst = (a: Candidate, b: Candidate): boolean =>
+  a.turn < b.turn || (a.turn === b.turn && a.ticket < b.ticket)
 
 const emptyLanes = (): Record<Lane, LaneQueue> => ({
   urgent: new LaneQueue(),

@@ -6,7 +6,7 @@ import { type Lane, LANES } from "../../core/words.ts"
 import type { BerthClient, RunOutcome, TaskHandle } from "../client/publicTypes.ts"
 import type { Screen } from "./screen.ts"
 import type { Row } from "./summary.ts"
-import { unless } from "./scenarios.ts"
+import { unless } from "./scenario.ts"
 
 const TASKS_PER_LANE = 5
 /** Coprime to the number of tasks, so that stepping by it visits each once, the lanes mixed and the same at every run. */

@@ -1,6 +1,6 @@
 import type { BerthClient, TaskHandle } from "../client/publicTypes.ts"
 import { Narrator } from "./narrator.ts"
-import { expectationFaults, type Scenario } from "./scenarios.ts"
+import { expectationFaults, type Scenario } from "./scenario.ts"
 import type { Screen } from "./screen.ts"
 import type { Row } from "./summary.ts"
 

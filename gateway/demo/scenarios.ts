@@ -1,37 +1,7 @@
 /** The demo's programs, each with what it shows and how it must end. */
 import { createHash } from "node:crypto"
-import type { BerthClient, RunOutcome, SubmitRequest, TaskHandle } from "../client/publicTypes.ts"
-
-/** What is known when a scenario's program has ended. */
-export interface Ended {
-  readonly client: BerthClient
-  readonly outcome: RunOutcome
-  readonly outputEvents: number
-}
-
-export interface Scenario {
-  readonly name: string
-  readonly shows: string
-  /** Limits and isolation that only a container gives. */
-  readonly needsContainers?: true
-  readonly request: SubmitRequest
-  readonly expected: {
-    readonly status: RunOutcome["status"]
-    readonly reason: RunOutcome["reason"]
-    readonly exitCode?: number
-    readonly signal?: string
-    readonly attempt?: number
-  }
-  /** Called once, when the program has printed its first line. */
-  readonly act?: (handle: TaskHandle) => Promise<unknown>
-  /** What else must be so: sentences about what is not. */
-  readonly faults?: (ended: Ended) => Promise<readonly string[]> | readonly string[]
-}
-
-const MIB = 1024 * 1024
-
-/** A fault unless it holds. */
-export const unless = (holds: boolean, fault: string): readonly string[] => (holds ? [] : [fault])
+import { memory, sandbox } from "./confined.ts"
+import { type Scenario, unless } from "./scenario.ts"
 
 const STREAMED_LINES = 5
 
@@ -174,58 +144,4 @@ const artifact: Scenario = {
   },
 }
 
-const memory: Scenario = {
-  name: "memory",
-  shows: "asks for more memory than it may",
-  needsContainers: true,
-  request: {
-    runtime: "python",
-    code: 'print("taking 200 MiB of 64", flush=True)\nblock = bytearray(200 * 1024 * 1024)\nprint(len(block))\n',
-    limits: { memoryBytes: 64 * MIB },
-  },
-  expected: { status: "failed", reason: "out_of_memory", attempt: 1 },
-}
-
-const SANDBOX = "nobody's user id, no network, read-only system, no capabilities"
-
-const sandbox: Scenario = {
-  name: "sandbox",
-  shows: "the program looks for a way out",
-  needsContainers: true,
-  request: {
-    runtime: "python",
-    code: [
-      "import os, socket",
-      "def refused(action):",
-      "    try: action()",
-      "    except OSError: return True",
-      "    return False",
-      "def connect(): socket.create_connection(('192.0.2.1', 80), 1)",
-      "bounds = [line.split()[1] for line in open('/proc/self/status') if line.startswith(('CapEff', 'CapBnd'))]",
-      "facts = {",
-      '    "nobody\'s user id": os.getuid() >= 100000,',
-      "    'no network': refused(connect),",
-      "    'read-only system': refused(lambda: open('/etc/berth', 'w')),",
-      "    'no capabilities': all(int(bound, 16) == 0 for bound in bounds),",
-      "}",
-      "print(', '.join(name for name, holds in facts.items() if holds))",
-    ].join("\n"),
-  },
-  expected: { status: "completed", reason: "exit_zero", exitCode: 0, attempt: 1 },
-  faults: ({ outcome }) => [
-    ...unless(outcome.stdout.trim() === SANDBOX, `it found only: ${outcome.stdout.trim()}`),
-    ...unless(outcome.task.result?.policy?.["readonlyRoot"] === true, "the result does not say what was enforced"),
-  ],
-}
-
 export const ENDINGS: readonly Scenario[] = [retry, graceful, forced, cancel, artifact, memory, sandbox]
-
-/** Where an outcome is not what the scenario expects. */
-export const expectationFaults = ({ expected }: Scenario, outcome: RunOutcome): readonly string[] =>
-  Object.entries(expected).flatMap(([field, wanted]) => {
-    const found = outcome[field as keyof Scenario["expected"]]
-    return unless(
-      found === wanted,
-      `${field} is ${String(found)}, not ${String(wanted)} ${outcome.message ?? ""}`.trim(),
-    )
-  })

@@ -1,50 +1,16 @@
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
-import type { BerthError } from "../../core/errors.ts"
-import type { ReadModel } from "../../core/ports/readModel.ts"
-import type { ListQuery, TaskRow } from "../../core/readmodel/row.ts"
-import { CONTROL_SUBJECT, type LogEntry, type LogRecord, stateSubject } from "../../core/record.ts"
-import type { Lane } from "../../core/words.ts"
+import { type LogEntry, type LogRecord } from "../../core/record.ts"
+import type { TaskRow } from "../../core/readmodel/row.ts"
 import { codeOf } from "../support/code.ts"
-import { isolate } from "../support/effect.ts"
-import { admitted, AT_MS, ended, printed, retried, started, submitted, tombstoneOf, updated } from "../support/task.ts"
+import { everything, ids, type ReadModelTraits, Script, useModel } from "../support/modelUnderTest.ts"
+import { admitted, AT_MS, ended, printed, retried, started, submitted, tombstoneOf } from "../support/task.ts"
+import { listGuarantees } from "./readModelList.contract.ts"
 
-type Model = ReadModel["Service"]
-
-export interface ModelUnderTest {
-  readonly model: Model
-  /** Flips a byte of a stored row. */
-  readonly damage: (taskId: string) => Effect.Effect<void, BerthError>
-}
-
-export interface ReadModelTraits {
-  readonly name: string
-  /** An empty model, fed through `apply` alone. */
-  readonly open: Effect.Effect<ModelUnderTest, BerthError, Scope.Scope>
-}
-
-/** Gives records sequences, as a log would. */
-class Script {
-  readonly entries: LogEntry[] = []
-  add<R extends LogRecord>(record: R): R {
-    const subject =
-      record.kind === "task"
-        ? stateSubject(record.state.id)
-        : record.kind === "tombstone"
-          ? stateSubject(record.id)
-          : CONTROL_SUBJECT
-    this.entries.push({ seq: this.entries.length + 1, subject, record })
-    return record
-  }
-}
-
-const ids = (rows: readonly TaskRow[]): readonly string[] => rows.map((row) => row.state.id)
-const everything: ListQuery = { owner: null, cursor: null, rowsMax: 500 }
-
+/** Every guarantee of the read model, put to one adapter; those of `list` are in the file beside. */
 export const readModelContract = (traits: ReadModelTraits): void => {
   describe(`ReadModel contract: ${traits.name}`, () => {
-    const use = (body: (model: Model, subject: ModelUnderTest) => Effect.Effect<void, BerthError, Scope.Scope>) => () =>
-      isolate(Effect.flatMap(traits.open, (subject) => body(subject.model, subject)))
+    const use = useModel(traits)
 
     it(
       "RM1 a batch moves the checkpoint with the rows, and entries at or below it are ignored",
@@ -119,92 +85,7 @@ export const readModelContract = (traits: ReadModelTraits): void => {
       ),
     )
 
-    it(
-      "RM3 pages go from the newest to the oldest without repeat or omission, also among equal times",
-      use((model) =>
-        Effect.gen(function* () {
-          const script = new Script()
-          for (let i = 0; i < 23; i++)
-            script.add(submitted({ id: `t${String(i).padStart(2, "0")}`, atMs: AT_MS + (i >> 2) }))
-          yield* model.apply(script.entries)
-          const seen: string[] = []
-          for (let cursor: string | null = null; ; ) {
-            const page: { rows: readonly TaskRow[]; nextCursor: string | null } = yield* model.list({
-              ...everything,
-              cursor,
-              rowsMax: 5,
-            })
-            seen.push(...ids(page.rows))
-            cursor = page.nextCursor
-            if (cursor === null) break
-          }
-          expect(seen).toEqual(Array.from({ length: 23 }, (_, i) => `t${String(22 - i).padStart(2, "0")}`))
-          expect(yield* codeOf(model.list({ ...everything, cursor: "nonsense" }))).toBe("INVALID_PARAMS")
-          expect(ids((yield* model.list({ ...everything, rowsMax: 0 })).rows)).toHaveLength(1)
-        }),
-      ),
-    )
-
-    it(
-      "RM3 every filter narrows, and several narrow together",
-      use((model) =>
-        Effect.gen(function* () {
-          const script = new Script()
-          const add = (id: string, owner: string, lane: Lane, labels: Record<string, string>, atMs: number) =>
-            script.add(submitted({ id, owner, spec: { lane, labels }, atMs: AT_MS + atMs }))
-          const a = add("a", "ann", "high", { team: "x", env: "prod" }, 1)
-          const b = add("b", "ann", "low", { team: "x" }, 2)
-          add("c", "bob", "high", { team: "y" }, 3)
-          const failed = script.add(started(a.state))
-          script.add(ended(failed.state, { status: "failed", reason: "exit_nonzero" }))
-          yield* model.apply(script.entries)
-          script.add(updated(b.state, { team: "z", "a b": "'; --" }))
-          yield* model.apply(script.entries)
-          const found = (query: Partial<ListQuery>) =>
-            Effect.map(model.list({ ...everything, ...query }), (page) => ids(page.rows))
-          expect(yield* found({})).toEqual(["c", "b", "a"])
-          expect(yield* found({ owner: "ann" })).toEqual(["b", "a"])
-          expect(yield* found({ statuses: ["pending"] })).toEqual(["c", "b"])
-          expect(yield* found({ statuses: ["failed", "timeout"] })).toEqual(["a"])
-          expect(yield* found({ statuses: [] })).toEqual([])
-          expect(yield* found({ lanes: ["high"] })).toEqual(["c", "a"])
-          expect(yield* found({ dead: true })).toEqual(["a"])
-          expect(yield* found({ labels: { team: "x" } })).toEqual(["a"])
-          expect(yield* found({ labels: { team: "x", env: "prod" } })).toEqual(["a"])
-          expect(yield* found({ labels: { "a b": "'; --" } })).toEqual(["b"])
-          expect(yield* found({ labels: { team: "z", env: "prod" } })).toEqual([])
-          expect(yield* found({ submittedAfterMs: AT_MS + 1 })).toEqual(["c", "b"])
-          expect(yield* found({ submittedBeforeMs: AT_MS + 3, submittedAfterMs: AT_MS + 1 })).toEqual(["b"])
-          expect(yield* found({ owner: "bob", lanes: ["low"] })).toEqual([])
-        }),
-      ),
-    )
-
-    it(
-      "RM3 an owner, a label and a time may be anything that was let in",
-      use((model) =>
-        Effect.gen(function* () {
-          const texts = ["", "a\u0000b", "a\u0000c", "\ud800", "\udfff", "%d800", "😀", "'; --", "%", "é".repeat(100)]
-          const script = new Script()
-          for (const [i, text] of texts.entries()) {
-            script.add(
-              submitted({ id: `t${i}`, owner: text, spec: { labels: { [`n${text}`]: text } }, atMs: AT_MS + i / 8 }),
-            )
-          }
-          yield* model.apply(script.entries)
-          const order = texts.map((_, i) => `t${texts.length - 1 - i}`)
-          const first = yield* model.list({ ...everything, rowsMax: 4 })
-          const second = yield* model.list({ ...everything, cursor: first.nextCursor })
-          expect([...ids(first.rows), ...ids(second.rows)]).toEqual(order)
-          for (const [i, text] of texts.entries()) {
-            expect(ids((yield* model.list({ ...everything, owner: text })).rows)).toEqual([`t${i}`])
-            expect(ids((yield* model.list({ ...everything, labels: { [`n${text}`]: text } })).rows)).toEqual([`t${i}`])
-            expect((yield* model.counts(text)).byStatus.pending).toBe(1)
-            expect((yield* model.get(`t${i}`))?.state.owner).toBe(text)
-          }
-        }),
-      ),
-    )
+    listGuarantees(use)
 
     it(
       "RM4 due rows come earliest first: a waiting retry, a start-by, a start time; never one that runs or rests",

@@ -20,10 +20,10 @@ describeWithDocker("kill -9 of a busy server", (engine) => {
         random,
         note,
         dataDir: join(folder, "data"),
-        rounds: Number(process.env["BERTH_DRILL_ROUNDS"] ?? 5),
-        slots: Number(process.env["D_SLOTS"] ?? 40),
-        running: Number(process.env["D_RUN"] ?? 30),
-        waiting: Number(process.env["D_WAIT"] ?? 170),
+        rounds: 5,
+        slots: 40,
+        running: 30,
+        waiting: 170,
         lines: { min: 60, max: 360, everyMs: 250 },
       })
       note(JSON.stringify(report))

@@ -31,8 +31,12 @@ interface Outage {
 
 const EXTRA = 4
 
-const isAccepting = async (client: BerthClient): Promise<boolean | undefined> =>
-  (await client.system()).executors.find(({ name }) => name === "docker")?.accepting
+/** What `system.info` says of the engine. */
+const toldOf = async (client: BerthClient): Promise<{ readonly accepting: boolean; readonly breaker: string }> => {
+  const docker = (await client.system()).executors.find(({ name }) => name === "docker")
+  const { state } = docker?.detail["breaker"] as { readonly state: string }
+  return { accepting: docker?.accepting ?? false, breaker: state }
+}
 
 /** What an outage must never do: fail a task, use up an attempt, or leave anything behind. */
 async function live(outage: Outage): Promise<void> {
@@ -42,7 +46,8 @@ async function live(outage: Outage): Promise<void> {
   const client = await clientOf(server.at)
   const { clusterId } = await client.system()
   const isOpen = async (): Promise<void> => {
-    while ((await isAccepting(client)) !== false) await sleep(100)
+    while ((await toldOf(client)).breaker !== "open") await sleep(50)
+    expect((await toldOf(client)).accepting).toBe(false)
   }
   try {
     const book = new Book(client)
@@ -55,7 +60,7 @@ async function live(outage: Outage): Promise<void> {
     const stories = await tellStories(client, book.accepted)
     const faults = stories.flatMap((story) => faultsOf(story, witness.starts(clusterId), outage.endsPrograms))
     expect(faults).toEqual([])
-    expect(await isAccepting(client)).toBe(true)
+    expect(await toldOf(client)).toEqual({ accepting: true, breaker: "closed" })
     expect(await emptied(engine, clusterId)).toEqual([])
   } catch (error) {
     process.stdout.write(server.log().split("\n").slice(-40).join("\n"))

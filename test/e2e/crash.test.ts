@@ -32,10 +32,10 @@ describeWithDocker("a server that is killed", (engine) => {
           dataDir: join(folder, "data"),
           note: (text) => void said.push(text),
           rounds: 1,
-          slots: 6,
+          slots: 12,
           running: 3,
           waiting: 8,
-          lines: { min: 30, max: 60, everyMs: 200 },
+          lines: { min: 25, max: 45, everyMs: 200 },
           delayMsMax: 6_000,
         })
         expect(report.adoptions).toBeGreaterThan(0)

@@ -85,7 +85,9 @@ describe("can anything impossible happen?", () => {
       fc.property(specs, choices, (spec, path) => {
         const ends = walk(spec, path)
           .filter(({ before }) => before.status === "running")
-          .flatMap(({ before, decision }) => (decision.type === "accepted" ? decision.facts.map((f) => ({ f, before })) : []))
+          .flatMap(({ before, decision }) =>
+            decision.type === "accepted" ? decision.facts.map((f) => ({ f, before })) : [],
+          )
           .filter(({ f }) => f.type === "ended" || f.type === "lost")
           .map(({ before }) => before.epoch)
         expect(new Set(ends).size).toBe(ends.length)
@@ -174,7 +176,18 @@ describe("is every place of the machine visited?", () => {
     expect(accepted.size).toBe(11)
     expect(refused.size).toBe(11)
     expect([...facts].sort()).toEqual(
-      ["adopted", "ended", "lost", "phased", "placed", "retried", "started", "stopRequested", "updated", "woken"].sort(),
+      [
+        "adopted",
+        "ended",
+        "lost",
+        "phased",
+        "placed",
+        "retried",
+        "started",
+        "stopRequested",
+        "updated",
+        "woken",
+      ].sort(),
     )
   })
 

@@ -60,7 +60,21 @@ const TYPES: readonly TaskMessageType[] = [
 /** Weighted: what keeps a life going comes more often than what ends it. */
 const ALLOWED: Record<Status, readonly TaskMessageType[]> = {
   pending: ["start", "start", "start", "start", "wake", "wake", "wake", "update", "cancel", "refuse"],
-  running: ["place", "place", "phase", "phase", "phase", "adopt", "exit", "exit", "exit", "lose", "lose", "cancel", "update"],
+  running: [
+    "place",
+    "place",
+    "phase",
+    "phase",
+    "phase",
+    "adopt",
+    "exit",
+    "exit",
+    "exit",
+    "lose",
+    "lose",
+    "cancel",
+    "update",
+  ],
   failed: ["retry"],
   timeout: ["retry"],
   completed: [],

@@ -43,6 +43,8 @@ export interface CrashReport {
 }
 
 const POLL_MS = 100
+/** Programs that count beyond those that are asked for. */
+const SPARE = 6
 const DELAY_MS_MAX = 40_000
 const DRAIN_MS_MAX = 240_000
 
@@ -53,6 +55,9 @@ function waitingOrder({ delayMsMax = DELAY_MS_MAX, random }: CrashPlan, index: n
   if (kind < 4) return failing(`failing-${index}`, 2, random.whole(500, delayMsMax / 2))
   return brief(`queued-${index}`)
 }
+
+const runningOf = async (engine: FoundEngine, cluster: string): Promise<number> =>
+  (await containersOf(engine, cluster)).filter(({ state }) => state === "running").length
 
 class Filler {
   readonly #plan: CrashPlan
@@ -66,16 +71,12 @@ class Filler {
     this.#book = book
   }
 
-  /** How many programs that count are there, and how many of them run. */
-  async #counters(): Promise<{ readonly all: number; readonly printing: number }> {
+  /** Programs that count and have not ended. */
+  async #counters(): Promise<number> {
     const list = this.#client.list({ statuses: ["running", "pending"], labels: { kind: "counting" }, rowsMax: 200 })
-    let all = 0
-    let printing = 0
-    for await (const task of list) {
-      all += 1
-      if (task.phase === "running") printing += 1
-    }
-    return { all, printing }
+    let count = 0
+    for await (const _ of list) count += 1
+    return count
   }
 
   async #orderCounter(): Promise<void> {
@@ -85,17 +86,18 @@ class Filler {
   }
 
   /** Orders what is missing, and resolves when enough runs and enough waits at the same time. */
-  async fill(): Promise<void> {
-    const { running, waiting } = this.#plan
+  async fill(cluster: string): Promise<void> {
+    const { engine, running, waiting } = this.#plan
     for (;;) {
-      const { all, printing } = await this.#counters()
+      const counters = await this.#counters()
       const { pending } = (await this.#client.queue()).byStatus
-      if (printing >= running && pending >= waiting) return
-      const counters = Array.from({ length: Math.max(0, running + 4 - all) }, () => this.#orderCounter())
+      // Some may end before the kill.
+      if ((await runningOf(engine, cluster)) >= running + SPARE / 2 && pending >= waiting) return
+      const more = Array.from({ length: Math.max(0, running + SPARE - counters) }, () => this.#orderCounter())
       const others = Array.from({ length: Math.max(0, waiting + 10 - pending) }, () =>
         this.#book.order(waitingOrder(this.#plan, (this.#index += 1))),
       )
-      await Promise.all([...counters, ...others])
+      await Promise.all([...more, ...others])
       await sleep(POLL_MS)
     }
   }
@@ -115,13 +117,13 @@ export async function crashRounds(plan: CrashPlan): Promise<CrashReport> {
   const downs: { readonly fromMs: number; readonly toMs: number }[] = []
   try {
     for (let round = 1; round <= plan.rounds; round += 1) {
-      await filler.fill()
+      await filler.fill(cluster)
       // Submits are under way at the moment of the kill, too.
       const storm = Array.from({ length: 8 }, (_, index) => book.order(brief(`storm-${round}-${index}`)))
       await sleep(random.whole(0, 1_500))
       await server.end("SIGKILL")
       const fromMs = Date.now()
-      const left = (await containersOf(engine, cluster)).filter(({ state }) => state === "running").length
+      const left = await runningOf(engine, cluster)
       leftRunning += left
       await sleep(random.whole(200, 3_000))
       downs.push({ fromMs, toMs: Date.now() })

@@ -64,18 +64,21 @@ async function steadily(client: BerthClient, id: string): Promise<readonly TaskE
   return events
 }
 
-/** Goes away now and then, and comes back with the sequence of the last record that was surely seen whole. */
+/**
+ * Goes away now and then, and comes back with the highest sequence that was seen whole. One record may make several events
+ * of the same sequence, so it is whole when the next one begins.
+ */
 async function brokenly(client: BerthClient, id: string, random: Seeded): Promise<readonly TaskEvent[]> {
-  let events: TaskEvent[] = []
+  const events: TaskEvent[] = []
   for (;;) {
-    let patience = random.whole(1, 12)
-    const wholeSeq = (events.at(-1)?.seq ?? 0) - 1
-    events = events.filter(({ seq }) => seq !== null && seq <= wholeSeq)
-    for await (const event of client.watch(id, { fromSeq: Math.max(0, wholeSeq) })) {
+    const fromSeq = events.at(-1)?.seq ?? 0
+    let seq = fromSeq
+    let patience = random.whole(1, 6)
+    for await (const event of client.watch(id, { fromSeq })) {
+      if (event.seq !== seq && patience-- === 0) break
+      seq = event.seq ?? seq
       events.push(event)
       if (event.type === "end") return events
-      patience -= 1
-      if (patience <= 0) break
     }
   }
 }

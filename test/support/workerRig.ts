@@ -2,23 +2,12 @@
 import { Effect, Exit, Scope } from "effect"
 import { makeWorker, type Worker } from "../../actors/worker/worker.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
-import type { Program } from "../../core/task/spec.ts"
 import { type TaskState, nextEpoch } from "../../core/task/state.ts"
 import { makeRig, type RigOptions } from "./actorRig.ts"
 import { type FakeExecutor, fakeExecutor } from "./fakeExecutor.ts"
 import type { TaskOptions } from "./task.ts"
 import { until } from "./until.ts"
-
-export const IMAGE: Program = {
-  kind: "image",
-  image: "alpine",
-  command: ["true"],
-  args: [],
-  env: {},
-  stdin: null,
-  files: [],
-  secrets: [],
-}
+import { afterEach } from "vitest"
 
 export interface WorkerRigOptions extends RigOptions {
   readonly slots?: number
@@ -99,3 +88,23 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
   }
 }
 export type WorkerRig = Awaited<ReturnType<typeof makeWorkerRig>>
+
+/** Makes rigs whose worker pulls, and closes them after each test. */
+export function workerRigs(): (options?: WorkerRigOptions) => Promise<WorkerRig> {
+  const rigs: WorkerRig[] = []
+  afterEach(async () => {
+    for (const rig of rigs.splice(0)) await rig.close()
+  })
+  return async (options = {}) => {
+    const rig = await makeWorkerRig(options)
+    rigs.push(rig)
+    await rig.begin()
+    return rig
+  }
+}
+
+/** What the log tells of a task: facts of its state, and where output came in between. */
+export const factsOf = async (rig: WorkerRig, taskId = "t1"): Promise<readonly string[]> =>
+  (await rig.run(rig.store.log.readTask(taskId, 0, 200))).flatMap(({ record }) =>
+    record.kind === "task" ? record.facts.map(({ type }) => type) : [record.kind],
+  )

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, it } from "vitest"
 import { type CliEnded, type CliOptions, lastLine, runCli, startCli } from "../../support/cliProcess.ts"
+import { runtimeImage } from "../../support/images.ts"
 import { describeWithDocker } from "../../support/require.ts"
 import { startServer, type ServerProcess } from "../../support/serverProcess.ts"
 
@@ -23,7 +24,7 @@ const file = async (name: string, text: string): Promise<string> => {
   return path
 }
 
-describeWithDocker("berth run, beside a server", () => {
+describeWithDocker("berth run, beside a server", (engine) => {
   beforeAll(async () => {
     server = await startServer({ dataDir: join(folder, "data"), slots: 4 })
   })
@@ -102,12 +103,8 @@ describeWithDocker("berth run, beside a server", () => {
   })
 
   it("runs a command in an image, without a shell in between", async () => {
-    const image = "berth-runtime-shell:1"
-    const listed = await run(["--image", image, "--json", "--", "echo", "$HOME", ";", "ls"])
-    const { status } = lastLine(listed.err)
-    // Where the official images are there, the local one is not.
-    if (lastLine(listed.err).message?.includes("image") === true) expect(status).toBe("failed")
-    else expect(listed.out).toBe("$HOME ; ls\n")
+    const listed = await run(["--image", await runtimeImage(engine, "bash"), "--", "echo", "$HOME", ";", "ls"])
+    expect(listed).toEqual({ code: 0, out: "$HOME ; ls\n", err: "" })
   })
 
   it("retries, and prints what every attempt printed", async () => {
@@ -146,6 +143,21 @@ describeWithDocker("berth run, where there is no server", () => {
     const argv = ["run", path, "--data", join(folder, "alone"), "--stdin", "-"]
     expect(await runCli(argv, { stdin: "this\n" })).toEqual({ code: 5, out: "got this\n", err: "" })
     expect(await runCli(argv, { stdin: "that\n" })).toEqual({ code: 5, out: "got that\n", err: "" })
+  })
+
+  it("leaves a program that runs to the next server of the directory, with all that it prints", async () => {
+    const data = join(folder, "left")
+    const code = "import time\nfor line in range(8):\n    print(line, flush=True)\n    time.sleep(0.4)\n"
+    const running = startCli(["run", await file("lines.py", code), "--data", data])
+    await running.says("out", "1\n")
+    running.child.kill("SIGINT")
+    const { code: exit, err } = await running.ended
+    const [, id = ""] = /berth logs -f (\S+)/.exec(err) ?? []
+    expect(exit).toBe(130)
+    const next = await startServer({ dataDir: data, slots: 1 })
+    const back = await runCli(["logs", "-f", id, "--data", data])
+    expect([back.code, back.out]).toEqual([0, "0\n1\n2\n3\n4\n5\n6\n7\n"])
+    expect((await next.end("SIGTERM")).code).toBe(0)
   })
 
   it("runs without isolation only when that is asked for by name", async () => {

@@ -23,7 +23,11 @@ const rigged = (options: RigOptions = {}) => {
   const rig = makeRig(options)
   let submittedCount = 0
   const submit = makeSubmit({ ...rig, handlers: null, onSubmitted: () => void (submittedCount += 1) })
-  return { ...rig, send: (who: Principal, request: SubmitRequest) => submit(who, request, hashOf(request)), count: () => submittedCount }
+  return {
+    ...rig,
+    send: (who: Principal, request: SubmitRequest) => submit(who, request, hashOf(request)),
+    count: () => submittedCount,
+  }
 }
 const tasksOf = async (rig: Rig, owner: string): Promise<number> =>
   (await rig.run(rig.readModel.counts(owner))).byStatus.pending

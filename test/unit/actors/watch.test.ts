@@ -194,7 +194,9 @@ describe("when the hub cannot follow", () => {
     const first = await rig.submit({ id: "t1" })
     const events: WatchEvent[] = []
     const fiber = Effect.runFork(
-      Stream.runForEach(watchTask({ ...rig, hub: own }, "t1", 0), (event) => Effect.sync(() => void events.push(event))),
+      Stream.runForEach(watchTask({ ...rig, hub: own }, "t1", 0), (event) =>
+        Effect.sync(() => void events.push(event)),
+      ),
     )
     await until(() => events.length === 1)
     const running = started(first.state)

@@ -21,7 +21,10 @@ const context = (more: Partial<PrepareContext> = {}): PrepareContext => ({
 const python = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({ runtime: "python", code: "print(1)", ...more })
 const image = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({ image: "alpine", command: ["true"], ...more })
 
-function refusal(request: SubmitRequest, more: Partial<PrepareContext> = {}): { readonly code: string; readonly path: string | undefined } {
+function refusal(
+  request: SubmitRequest,
+  more: Partial<PrepareContext> = {},
+): { readonly code: string; readonly path: string | undefined } {
   try {
     prepare(request, context(more))
   } catch (error) {
@@ -76,7 +79,11 @@ describe("what is filled in?", () => {
   })
 
   it("a handler gets its input or null; an image its files", () => {
-    expect(prepare({ handler: "resize" }, context()).program).toEqual({ kind: "handler", handler: "resize", input: null })
+    expect(prepare({ handler: "resize" }, context()).program).toEqual({
+      kind: "handler",
+      handler: "resize",
+      input: null,
+    })
     expect(prepare({ handler: "any", input: 1 }, context({ handlers: null })).program).toMatchObject({ input: 1 })
     const { program } = prepare(image({ stdin: "aGk=", stdinEncoding: "base64" }), context())
     expect(program).toMatchObject({ kind: "image", files: [], stdin: { content: "aGk=", encoding: "base64" } })

@@ -66,7 +66,10 @@ class Model {
         this.passedOver.set(laneKey({ lane, route }), 0)
         for (const lower of LANES.slice(laneRank(lane) + 1))
           if (this.places.some((place) => place.lane === lower && place.route === route))
-            this.passedOver.set(laneKey({ lane: lower, route }), (this.passedOver.get(laneKey({ lane: lower, route })) ?? 0) + 1)
+            this.passedOver.set(
+              laneKey({ lane: lower, route }),
+              (this.passedOver.get(laneKey({ lane: lower, route })) ?? 0) + 1,
+            )
       }
       return first
     }

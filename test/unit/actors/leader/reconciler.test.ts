@@ -45,7 +45,8 @@ const takeAll = async (rig: Rig): Promise<readonly string[]> => {
 describe("when all is well", () => {
   it("nothing is repaired, and the drift is nought, through a whole life", async () => {
     const rig = await rigged(2)
-    for (let n = 0; n < 6; n += 1) await rig.submit({ id: `t${n}`, spec: n === 5 ? { startAtMs: Number.MAX_SAFE_INTEGER } : {} })
+    for (let n = 0; n < 6; n += 1)
+      await rig.submit({ id: `t${n}`, spec: n === 5 ? { startAtMs: Number.MAX_SAFE_INTEGER } : {} })
     await rig.pass()
     const running = started(await rig.state("t0"))
     await rig.append(running)
@@ -137,7 +138,9 @@ describe("what is repaired?", () => {
           yield* rig.signals.subscribe(workerSubject("w1"), (payload) => heard.push(payload))
           yield* Effect.promise(rig.pass)
           yield* Effect.promise(rig.pass)
-          yield* Effect.promise(async () => rig.append(ended(await rig.state("t1"), { status: "cancelled", reason: "killed" })))
+          yield* Effect.promise(async () =>
+            rig.append(ended(await rig.state("t1"), { status: "cancelled", reason: "killed" })),
+          )
           yield* Effect.promise(rig.pass)
         }),
       ),

@@ -31,29 +31,32 @@ const NOTHING = { output: false, blobs: [], last: null, row: false }
 const pass = (rig: Rig): Promise<void> => rig.run(makeRetention(rig).pass)
 
 describe("what goes when?", () => {
-  it.each(["completed", "failed"] as const)("of a %s task: output and artifacts, then the task, then the tombstone (RT1, RT2)", async (status) => {
-    const rig = rigged()
-    await over(rig, "t1", status)
-    await rig.manual.advance(CONFIG.outputKeepMs)
-    await pass(rig)
-    const whole = { output: true, blobs: ["0/program", "1/artifact"], last: "task", row: true }
-    expect(await left(rig)).toEqual(whole)
-    await rig.manual.advance(1)
-    await pass(rig)
-    expect(await left(rig)).toEqual({ output: false, blobs: ["0/program"], last: "task", row: true })
-    await rig.manual.advance(CONFIG.taskKeepMs - CONFIG.outputKeepMs - 1)
-    await pass(rig)
-    expect((await left(rig)).last).toBe("task")
-    await rig.manual.advance(1)
-    await pass(rig)
-    expect(await left(rig)).toEqual({ ...NOTHING, last: "tombstone" })
-    await rig.manual.advance(CONFIG.idempotencyMs)
-    await pass(rig)
-    expect((await left(rig)).last).toBe("tombstone")
-    await rig.manual.advance(1)
-    await pass(rig)
-    expect(await left(rig)).toEqual(NOTHING)
-  })
+  it.each(["completed", "failed"] as const)(
+    "of a %s task: output and artifacts, then the task, then the tombstone (RT1, RT2)",
+    async (status) => {
+      const rig = rigged()
+      await over(rig, "t1", status)
+      await rig.manual.advance(CONFIG.outputKeepMs)
+      await pass(rig)
+      const whole = { output: true, blobs: ["0/program", "1/artifact"], last: "task", row: true }
+      expect(await left(rig)).toEqual(whole)
+      await rig.manual.advance(1)
+      await pass(rig)
+      expect(await left(rig)).toEqual({ output: false, blobs: ["0/program"], last: "task", row: true })
+      await rig.manual.advance(CONFIG.taskKeepMs - CONFIG.outputKeepMs - 1)
+      await pass(rig)
+      expect((await left(rig)).last).toBe("task")
+      await rig.manual.advance(1)
+      await pass(rig)
+      expect(await left(rig)).toEqual({ ...NOTHING, last: "tombstone" })
+      await rig.manual.advance(CONFIG.idempotencyMs)
+      await pass(rig)
+      expect((await left(rig)).last).toBe("tombstone")
+      await rig.manual.advance(1)
+      await pass(rig)
+      expect(await left(rig)).toEqual(NOTHING)
+    },
+  )
 
   it("RT1: tasks that wait or run are never touched, however old", async () => {
     const rig = rigged()

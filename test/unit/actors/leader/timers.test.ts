@@ -19,7 +19,11 @@ const tick = async (rig: Rig, feed = true): Promise<Timers> => {
   const fibers = [
     Effect.runFork(timers.run),
     ...(feed
-      ? [Effect.runFork(Stream.runForEach(rig.store.log.feed(head), (entries) => Effect.sync(() => timers.onEntries(entries))))]
+      ? [
+          Effect.runFork(
+            Stream.runForEach(rig.store.log.feed(head), (entries) => Effect.sync(() => timers.onEntries(entries))),
+          ),
+        ]
       : []),
   ]
   stops.push(() => Promise.all(fibers.map((fiber) => Effect.runPromise(Fiber.interrupt(fiber)))))
@@ -37,18 +41,21 @@ const factsOf = async (rig: Rig, id: string): Promise<readonly string[]> =>
 const phase = async (rig: Rig, id = "t1"): Promise<string> => (await rig.state(id)).phase
 
 describe("when does a delay end (TI1)?", () => {
-  it.each([1, 50, 5_000, 19_999, 20_001, 59_000, 599_000, 700_000, 2 * HOUR_MS])("after %i ms, not before, and once", async (ms) => {
-    const rig = makeRig()
-    await tick(rig)
-    await submitAt(rig, "t1", ms)
-    await settle()
-    await rig.manual.advance(ms - 1)
-    expect(await phase(rig)).toBe("delayed")
-    await rig.manual.advance(1)
-    expect(await phase(rig)).toBe("queued")
-    await rig.manual.advance(60_000)
-    expect(await factsOf(rig, "t1")).toEqual(["submitted", "woken"])
-  })
+  it.each([1, 50, 5_000, 19_999, 20_001, 59_000, 599_000, 700_000, 2 * HOUR_MS])(
+    "after %i ms, not before, and once",
+    async (ms) => {
+      const rig = makeRig()
+      await tick(rig)
+      await submitAt(rig, "t1", ms)
+      await settle()
+      await rig.manual.advance(ms - 1)
+      expect(await phase(rig)).toBe("delayed")
+      await rig.manual.advance(1)
+      expect(await phase(rig)).toBe("queued")
+      await rig.manual.advance(60_000)
+      expect(await factsOf(rig, "t1")).toEqual(["submitted", "woken"])
+    },
+  )
 
   it.each([HOUR_MS, -HOUR_MS])("a step of the wall clock by %i ms neither fires nor delays a retry", async (stepMs) => {
     const rig = makeRig()
@@ -72,7 +79,9 @@ describe("when does a delay end (TI1)?", () => {
     for (let n = 0; n < 200; n += 1) await submitAt(rig, `t${n}`, 1_000 + ((n * 37) % 200))
     await settle()
     await rig.manual.advance(1_100)
-    const queued = await Promise.all(Array.from({ length: 200 }, async (_, n) => (await phase(rig, `t${n}`)) === "queued"))
+    const queued = await Promise.all(
+      Array.from({ length: 200 }, async (_, n) => (await phase(rig, `t${n}`)) === "queued"),
+    )
     expect(queued).toEqual(Array.from({ length: 200 }, (_, n) => (n * 37) % 200 <= 100))
     await rig.manual.advance(100)
     expect((await rig.run(rig.readModel.counts(null))).byStatus.pending).toBe(200)

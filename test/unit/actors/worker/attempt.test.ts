@@ -1,28 +1,13 @@
-/** One attempt in a worker's hands: what is written and removed, in which order, when it is stopped or broken in every step. */
-import { afterEach, describe, expect, it } from "vitest"
+/** One attempt in a worker's hands: what is written and removed, in which order, also when something breaks in every step. */
+import { describe, expect, it } from "vitest"
 import { berthError } from "../../../../core/errors.ts"
 import type { TaskMessage } from "../../../../core/task/messages.ts"
-import { settle } from "../../../support/clock.ts"
+import { type FakeStep } from "../../../support/fakeExecutor.ts"
 import { AT_MS } from "../../../support/task.ts"
-import { type FakeStep, fakeExecutor } from "../../../support/fakeExecutor.ts"
 import { until } from "../../../support/until.ts"
-import { makeWorkerRig, type WorkerRig, type WorkerRigOptions } from "../../../support/workerRig.ts"
+import { factsOf, workerRigs } from "../../../support/workerRig.ts"
 
-const rigs: WorkerRig[] = []
-const rigged = async (options: WorkerRigOptions = {}): Promise<WorkerRig> => {
-  const rig = await makeWorkerRig(options)
-  rigs.push(rig)
-  await rig.begin()
-  return rig
-}
-afterEach(async () => {
-  for (const rig of rigs.splice(0)) await rig.close()
-})
-
-const factsOf = async (rig: WorkerRig, taskId = "t1"): Promise<readonly string[]> =>
-  (await rig.run(rig.store.log.readTask(taskId, 0, 200))).flatMap(({ record }) =>
-    record.kind === "task" ? record.facts.map(({ type }) => type) : [record.kind],
-  )
+const rigged = workerRigs()
 const cancel = (mode: "cancel" | "kill" = "cancel"): TaskMessage => ({ type: "cancel", mode, by: "ann", nowMs: AT_MS })
 const down = berthError("BACKEND_UNAVAILABLE", "the engine is away")
 const refusedImage = berthError("IMAGE_NOT_FOUND", "no such image")
@@ -46,7 +31,11 @@ describe("the usual life", () => {
     expect(await factsOf(rig)).toEqual(["submitted", "started", "placed", "output", "ended"])
     expect(rig.executor.containers.size).toBe(0)
     const { result } = await rig.state("t1")
-    expect(result).toMatchObject({ status: "completed", stdout: { totalBytes: 6, headBytes: 6 }, policy: { network: "none" } })
+    expect(result).toMatchObject({
+      status: "completed",
+      stdout: { totalBytes: 6, headBytes: 6 },
+      policy: { network: "none" },
+    })
   })
 
   it("artifacts are kept under a name that no program chose, and named in the result", async () => {
@@ -83,134 +72,6 @@ describe("the usual life", () => {
     await rig.wake("t1")
     ;(await rig.executor.run1("t1")).exit()
     expect(await rig.untilRest("t1")).toMatchObject({ status: "completed", attempt: 2, epoch: 2 })
-  })
-})
-
-describe("when somebody asks to stop", () => {
-  it("AT5: while the place is being made: it ends at once, unrun, and leaves nothing", async () => {
-    const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
-    await rig.run(rig.turns.turn("t1", cancel("kill")))
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled", result: { reason: "killed" } })
-    rig.executor.letGo("create")
-    await rig.untilIdle()
-    expect(rig.executor.calls).not.toContain("run t1")
-    expect(rig.executor.containers.size).toBe(0)
-  })
-
-  it("AT5: while the place is being recorded: the record wins, then it ends unrun", async () => {
-    const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
-    // The store refuses the record of the place for a while.
-    rig.fail("append", { type: "refused", times: 1 })
-    rig.executor.letGo("create")
-    await until(() => rig.executor.containers.size === 1)
-    expect(rig.worker.stop("t1", "cancel")).toBe(true)
-    await rig.manual.advance(5_000)
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled" })
-    await rig.untilIdle()
-    expect(rig.executor.calls).not.toContain("run t1")
-    expect(rig.executor.containers.size).toBe(0)
-  })
-
-  it("AT5: a wish in the log that no signal brought is seen when the place is recorded", async () => {
-    const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
-    const { state, seq } = await rig.run(rig.turns.load("t1"))
-    const stop = { mode: "cancel" as const, by: "ann", atMs: AT_MS }
-    await rig.run(
-      rig.store.log.append("t.t1.s", seq, {
-        kind: "task",
-        recordId: "silent",
-        facts: [{ type: "stopRequested", stop, atMs: AT_MS }],
-        state: { ...state, phase: "stopping", stop },
-      }),
-    )
-    rig.executor.letGo("create")
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled" })
-    await rig.untilIdle()
-    expect(rig.executor.calls).not.toContain("run t1")
-  })
-
-  it.each(["cancel", "kill"] as const)("while it runs: %s reaches the program, and its end is recorded", async (mode) => {
-    const rig = await rigged()
-    await rig.start("t1")
-    await rig.executor.run1("t1")
-    await rig.run(rig.turns.turn("t1", cancel(mode)))
-    const { result, status } = await rig.untilRest("t1")
-    expect([status, result?.reason]).toEqual(["cancelled", mode === "kill" ? "killed" : "cancelled"])
-    expect(rig.executor.calls).toContain(`${mode} t1`)
-    await rig.untilIdle()
-    expect(rig.executor.containers.size).toBe(0)
-  })
-
-  it("between the start call and the program's begin", async () => {
-    const rig = await rigged()
-    rig.executor.hold("run")
-    await rig.start("t1")
-    await rig.executor.untilCalled("run t1")
-    await rig.run(rig.turns.turn("t1", cancel()))
-    await rig.executor.untilCalled("stop t1")
-    rig.executor.letGo("run")
-    ;(await rig.executor.run1("t1")).exit({ status: "cancelled", reason: "cancelled" })
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled" })
-  })
-
-  it("a kill while a gentler stop is under way is passed on", async () => {
-    const rig = await rigged()
-    rig.executor.hold("stop")
-    await rig.start("t1")
-    await rig.executor.run1("t1")
-    await rig.run(rig.turns.turn("t1", cancel("cancel")))
-    await rig.executor.untilCalled("stop t1")
-    await rig.run(rig.turns.turn("t1", cancel("kill")))
-    await until(() => rig.executor.calls.filter((call) => call === "stop t1").length === 2)
-    rig.executor.letGo("stop")
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled", result: { reason: "killed" } })
-  })
-
-  it("a stop that the engine does not take is tried until it does", async () => {
-    const rig = await rigged()
-    rig.executor.failWith("stop", down)
-    await rig.start("t1")
-    await rig.executor.run1("t1")
-    await rig.run(rig.turns.turn("t1", cancel()))
-    await rig.executor.untilCalled("stop t1")
-    rig.executor.failWith("stop", null)
-    await rig.manual.advance(5_000)
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled" })
-  })
-
-  it("while artifacts are collected: the program has ended, and its end stands", async () => {
-    const rig = await rigged()
-    rig.executor.hold("collect")
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    await rig.executor.untilCalled("collect t1")
-    await rig.run(rig.turns.turn("t1", cancel()))
-    rig.executor.letGo("collect")
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "completed" })
-  })
-
-  it("the time limit is a stop of its own, counted from the program's begin", async () => {
-    const rig = await rigged()
-    rig.executor.hold("run")
-    await rig.start("t1", { spec: { timeoutMs: 500 } })
-    await rig.executor.untilCalled("run t1")
-    await rig.manual.advance(2_000)
-    expect(rig.executor.calls).not.toContain("deadline t1")
-    rig.executor.letGo("run")
-    await rig.executor.run1("t1")
-    await rig.manual.advance(499)
-    expect(rig.executor.calls).not.toContain("deadline t1")
-    await rig.manual.advance(1)
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "timeout", result: { reason: "deadline" } })
   })
 })
 
@@ -286,7 +147,14 @@ describe("when the store fails", () => {
 })
 
 describe("when another epoch has taken over (AT4)", () => {
-  const adopt: TaskMessage = { type: "adopt", epoch: 1, worker: "w2", containerId: "c-t1-1", overdueMs: 1, nowMs: AT_MS }
+  const adopt: TaskMessage = {
+    type: "adopt",
+    epoch: 1,
+    worker: "w2",
+    containerId: "c-t1-1",
+    overdueMs: 1,
+    nowMs: AT_MS,
+  }
 
   it("an end is not written, and the place that was adopted is left alone", async () => {
     const rig = await rigged()
@@ -304,97 +172,20 @@ describe("when another epoch has taken over (AT4)", () => {
     const rig = await rigged()
     await rig.start("t1")
     const program = await rig.executor.run1("t1")
-    const lose = { type: "lose", epoch: 1, cause: "worker", message: "", overlapPossible: false, nowMs: AT_MS, jitter01: 0 }
+    const lose = {
+      type: "lose",
+      epoch: 1,
+      cause: "worker",
+      message: "",
+      overlapPossible: false,
+      nowMs: AT_MS,
+      jitter01: 0,
+    }
     await rig.run(rig.turns.turn("t1", lose as TaskMessage))
     program.exit()
     await rig.untilIdle()
     expect(await rig.state("t1")).toMatchObject({ status: "pending" })
     expect(rig.executor.containers.size).toBe(0)
-  })
-})
-
-describe("when the worker lets go (AT6)", () => {
-  it("a program that runs is left to a successor: its place stays, its task runs", async () => {
-    const rig = await rigged()
-    await rig.start("t1")
-    await (await rig.executor.run1("t1")).print("kept\n")
-    await rig.run(rig.worker.detach)
-    expect(rig.worker.heldCount()).toBe(0)
-    expect(rig.executor.calls).toContain("detach t1")
-    expect(rig.executor.containers.has("c-t1-1")).toBe(true)
-    expect(await rig.state("t1")).toMatchObject({ status: "running", holder: { worker: "w1" } })
-    expect(await factsOf(rig)).toContain("output")
-  })
-
-  it("while the place is being made: the task waits again, nothing counted, nothing left", async () => {
-    const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
-    await rig.run(rig.worker.detach)
-    const state = await rig.state("t1")
-    expect(state).toMatchObject({ status: "pending", phase: "queued", attempt: 1, workerDeaths: 0 })
-    expect(rig.executor.containers.size).toBe(0)
-  })
-
-  it("while the place is being recorded: it is recorded, not run, and left to a successor", async () => {
-    const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
-    rig.fail("append", { type: "refused", times: 1 })
-    rig.executor.letGo("create")
-    await settle()
-    const letGo = rig.run(rig.worker.detach)
-    await rig.manual.advance(5_000)
-    await letGo
-    expect(rig.executor.calls).not.toContain("run t1")
-    expect(await rig.state("t1")).toMatchObject({ status: "running", holder: { containerId: "c-t1-1" } })
-    expect(rig.executor.containers.size).toBe(1)
-  })
-
-  it("while artifacts are collected: a successor will", async () => {
-    const rig = await rigged()
-    rig.executor.hold("collect")
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    await rig.executor.untilCalled("collect t1")
-    await rig.run(rig.worker.detach)
-    expect(await rig.state("t1")).toMatchObject({ status: "running", phase: "collecting" })
-    expect(rig.executor.containers.has("c-t1-1")).toBe(true)
-  })
-
-  it("while it ends: the end is recorded first", async () => {
-    const rig = await rigged()
-    await rig.start("t1")
-    const program = await rig.executor.run1("t1")
-    rig.fail("append", { type: "refused", times: 2 })
-    program.exit()
-    await settle()
-    const letGo = rig.run(rig.worker.detach)
-    await rig.manual.advance(5_000)
-    await letGo
-    expect((await rig.state("t1")).status).toBe("completed")
-    await rig.untilIdle()
-  })
-
-  it("what has no place to be found again, such as a handler, waits again at once", async () => {
-    const rig = await rigged({ executor: fakeExecutor({ keepsPlaces: false }) })
-    await rig.start("t1")
-    await rig.executor.run1("t1")
-    await rig.run(rig.worker.detach)
-    expect(await rig.state("t1")).toMatchObject({ status: "pending", phase: "queued", workerDeaths: 0, attempt: 1 })
-  })
-
-  it("a store that is away keeps a stopping worker for a bounded time", async () => {
-    const rig = await rigged()
-    await rig.start("t1")
-    await (await rig.executor.run1("t1")).print("x")
-    rig.fail("appendOutput", { type: "refused", times: 1_000_000 })
-    const letGo = rig.run(rig.worker.detach)
-    await rig.manual.advance(10_000)
-    await letGo
-    expect(rig.worker.heldCount()).toBe(1)
   })
 })
 
@@ -420,6 +211,37 @@ describe("when a step of ours has a defect", () => {
     expect(rig.worker.holds("t2")).toBe(true)
     other.exit()
     expect(await rig.untilRest("t2")).toMatchObject({ status: "completed" })
+  })
+
+  it("that keeps the end from being recorded: the attempt crashes, the task waits again, and its place is free to be swept", async () => {
+    const rig = await rigged()
+    await rig.start("t1")
+    const program = await rig.executor.run1("t1")
+    rig.fail("append", { type: "refused", times: 1, error: berthError("STORE_CORRUPT", "damaged") })
+    program.exit()
+    await until(() => rig.crashes.length === 1)
+    expect(await rig.untilState("t1", ({ status }) => status === "pending", "waiting")).toMatchObject({
+      attempt: 1,
+      workerDeaths: 0,
+      overlapPossible: true,
+    })
+    await rig.untilIdle()
+    expect([rig.crashes, rig.worker.ownsPlace("c-t1-1")]).toEqual([["t1"], false])
+  })
+
+  it("a crash of an attempt that somebody else has taken over changes nothing", async () => {
+    const rig = await rigged()
+    await rig.start("t1")
+    const program = await rig.executor.run1("t1")
+    await rig.run(
+      rig.turns.turn("t1", { type: "adopt", epoch: 1, worker: "w2", containerId: "c", overdueMs: 1, nowMs: AT_MS }),
+    )
+    rig.fail("appendOutput", { type: "refused", times: 9, error: berthError("STORE_CORRUPT", "damaged") })
+    await program.print("x")
+    program.exit()
+    await until(() => rig.crashes.length === 1)
+    await rig.untilIdle()
+    expect((await rig.state("t1")).holder).toMatchObject({ worker: "w2", epoch: 2 })
   })
 
   it("the store being away meanwhile, the task is handed back when it answers", async () => {

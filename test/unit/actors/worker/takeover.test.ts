@@ -35,12 +35,27 @@ const rigged = async () => {
   /** A task that another worker started, and perhaps gave a place. */
   const startedBy = async (id: string, worker: string, placed: boolean, kind: "image" | "handler" = "image") => {
     await rig.submit({ id, spec: { kind } })
-    const start: TaskMessage = { type: "start", epoch: 1, worker, engineId: null, admission: 1, overdueMs: 1, nowMs: AT_MS }
+    const start: TaskMessage = {
+      type: "start",
+      epoch: 1,
+      worker,
+      engineId: null,
+      admission: 1,
+      overdueMs: 1,
+      nowMs: AT_MS,
+    }
     await rig.run(rig.turns.turn(id, start))
     if (!placed) return
     const containerId = `c-${id}-1`
     rig.executor.containers.set(containerId, { containerId, worker, running: true })
-    const place: TaskMessage = { type: "place", epoch: 1, containerId, imageDigest: "d", policy: { a: 1 }, nowMs: AT_MS }
+    const place: TaskMessage = {
+      type: "place",
+      epoch: 1,
+      containerId,
+      imageDigest: "d",
+      policy: { a: 1 },
+      nowMs: AT_MS,
+    }
     await rig.run(rig.turns.turn(id, place))
   }
   return { ...rig, lost, adopted: () => adoptedCount, takeOver: settleAll, startedBy }
@@ -142,7 +157,10 @@ describe("from where does output go on?", () => {
     await rig.submit({ id: "t1" })
     const chunk = (stream: "stdout" | "stderr", offset: number, bytes: number, epoch: number) =>
       rig.run(
-        rig.log.appendOutput("t1", output([{ type: "chunk", stream, offset, bytes: new Uint8Array(bytes) }], { epoch })),
+        rig.log.appendOutput(
+          "t1",
+          output([{ type: "chunk", stream, offset, bytes: new Uint8Array(bytes) }], { epoch }),
+        ),
       )
     await chunk("stdout", 0, 500, 1)
     await chunk("stdout", 0, 10, 3)

@@ -1,26 +1,13 @@
 /** Does a worker start what it is told, no more than it may, and is every task in somebody's hands whatever fails? */
 import { Effect } from "effect"
-import { afterEach, describe, expect, it } from "vitest"
-import { startSupervisor } from "../../../../actors/worker/supervisor.ts"
-import type { AttemptInput } from "../../../../actors/worker/attempt.ts"
-import type { AttemptSteps } from "../../../../actors/worker/steps.ts"
-import { berthError } from "../../../../core/errors.ts"
-import { manualClock, settle } from "../../../support/clock.ts"
-import { exitOf, fakeExecutor } from "../../../support/fakeExecutor.ts"
+import { describe, expect, it } from "vitest"
+import { settle } from "../../../support/clock.ts"
+import { fakeExecutor } from "../../../support/fakeExecutor.ts"
 import { AT_MS } from "../../../support/task.ts"
 import { until } from "../../../support/until.ts"
-import { makeWorkerRig, type WorkerRig, type WorkerRigOptions } from "../../../support/workerRig.ts"
+import { workerRigs } from "../../../support/workerRig.ts"
 
-const rigs: WorkerRig[] = []
-const rigged = async (options: WorkerRigOptions = {}): Promise<WorkerRig> => {
-  const rig = await makeWorkerRig(options)
-  rigs.push(rig)
-  await rig.begin()
-  return rig
-}
-afterEach(async () => {
-  for (const rig of rigs.splice(0)) await rig.close()
-})
+const rigged = workerRigs()
 const ids = (count: number): readonly string[] => Array.from({ length: count }, (_, n) => `t${n}`)
 
 describe("how many attempts at once (WO2)?", () => {
@@ -50,7 +37,15 @@ describe("how many attempts at once (WO2)?", () => {
     await rig.start("t0")
     const own = await rig.executor.run1("t0")
     await rig.submit({ id: "t1", spec: { kind: "image" } })
-    const start = { type: "start", epoch: 1, worker: "w0", engineId: null, admission: 1, overdueMs: 1, nowMs: AT_MS } as const
+    const start = {
+      type: "start",
+      epoch: 1,
+      worker: "w0",
+      engineId: null,
+      admission: 1,
+      overdueMs: 1,
+      nowMs: AT_MS,
+    } as const
     await rig.run(rig.turns.turn("t1", start))
     const adopt = { type: "adopt", epoch: 1, worker: "w1", containerId: "c-t1-1", overdueMs: 1, nowMs: AT_MS } as const
     const { state } = await rig.run(rig.turns.turn("t1", adopt))
@@ -150,24 +145,27 @@ describe("what becomes of a wake-up (WO1)?", () => {
 })
 
 describe("when it is not known whether `started` was written", () => {
-  it.each([1, 3, 6])("the task is in our hands if it was: reply lost, and the log silent for %i reads", async (reads) => {
-    const rig = await rigged()
-    await rig.submit({ id: "t1", spec: { kind: "image" } })
-    rig.fail("append", {
-      type: "replyLost",
-      times: 1,
-      meanwhile: Effect.sync(() => {
-        rig.fail("after", { type: "refused", times: reads })
-        rig.fail("last", { type: "refused", times: reads })
-      }),
-    })
-    await rig.wake("t1")
-    await rig.manual.advance(30_000)
-    ;(await rig.executor.run1("t1")).exit()
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "completed", epoch: 1 })
-    await rig.untilIdle()
-    expect(await rig.waiting()).toBe(0)
-  })
+  it.each([1, 3, 6])(
+    "the task is in our hands if it was: reply lost, and the log silent for %i reads",
+    async (reads) => {
+      const rig = await rigged()
+      await rig.submit({ id: "t1", spec: { kind: "image" } })
+      rig.fail("append", {
+        type: "replyLost",
+        times: 1,
+        meanwhile: Effect.sync(() => {
+          rig.fail("after", { type: "refused", times: reads })
+          rig.fail("last", { type: "refused", times: reads })
+        }),
+      })
+      await rig.wake("t1")
+      await rig.manual.advance(30_000)
+      ;(await rig.executor.run1("t1")).exit()
+      expect(await rig.untilRest("t1")).toMatchObject({ status: "completed", epoch: 1 })
+      await rig.untilIdle()
+      expect(await rig.waiting()).toBe(0)
+    },
+  )
 
   it("and if it was not, the wake-up is given back and the task starts later, once", async () => {
     const rig = await rigged()
@@ -183,7 +181,15 @@ describe("when it is not known whether `started` was written", () => {
   it("a task of ours that nobody holds is taken up by its wake-up", async () => {
     const rig = await rigged()
     await rig.submit({ id: "t1", spec: { kind: "image" } })
-    const start = { type: "start", epoch: 1, worker: "w1", engineId: null, admission: 1, overdueMs: 1, nowMs: AT_MS } as const
+    const start = {
+      type: "start",
+      epoch: 1,
+      worker: "w1",
+      engineId: null,
+      admission: 1,
+      overdueMs: 1,
+      nowMs: AT_MS,
+    } as const
     await rig.run(rig.turns.turn("t1", start))
     await rig.wake("t1", 1)
     ;(await rig.executor.run1("t1")).exit()
@@ -202,172 +208,5 @@ describe("when it is not known whether `started` was written", () => {
     await rig.untilIdle()
     await rig.start("t2")
     await rig.executor.run1("t2")
-  })
-})
-
-describe("when the worker goes (WO3, WO4)", () => {
-  it("WO3: a stop that comes while the task is being started is not forgotten", async () => {
-    let stopped = false
-    const rig: WorkerRig = await rigged({
-      failpoints: { "start.afterAppend": Effect.sync(() => void (stopped = rig.worker.stop("t1", "kill"))) },
-    })
-    await rig.start("t1")
-    expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled" })
-    expect(stopped).toBe(true)
-    expect(rig.executor.calls).not.toContain("run t1")
-    expect(rig.worker.stop("nobody", "kill")).toBe(false)
-  })
-
-  it("WO4: draining starts nothing new, lets go on what runs, and is idle then", async () => {
-    const rig = await rigged()
-    await rig.start("t1")
-    const running = await rig.executor.run1("t1")
-    rig.worker.setDraining(true)
-    await rig.manual.advance(2_000)
-    await rig.start("t2")
-    await rig.manual.advance(5_000)
-    expect([rig.worker.isDraining(), rig.worker.accepting(), await rig.waiting()]).toEqual([true, false, 1])
-    running.exit()
-    await rig.run(rig.worker.idle)
-    expect((await rig.state("t2")).status).toBe("pending")
-    rig.worker.setDraining(false)
-    await rig.manual.advance(2_000)
-    await rig.executor.run1("t2")
-  })
-
-  it("WO4: a wake-up that was pulled when draining began is given back", async () => {
-    const rig: WorkerRig = await rigged({})
-    rig.fail("last", { type: "refused", times: 1 })
-    await rig.start("t1")
-    rig.worker.setDraining(true)
-    await rig.manual.advance(10_000)
-    expect([(await rig.state("t1")).status, await rig.waiting()]).toEqual(["pending", 1])
-  })
-
-  it("WO4: an attempt that is only being started when the worker lets go is let go too", async () => {
-    let letGo: Promise<void> | null = null
-    const rig: WorkerRig = await rigged({
-      failpoints: { "start.afterAck": Effect.sync(() => void (letGo ??= rig.run(rig.worker.detach))) },
-    })
-    await rig.start("t1")
-    await until(() => letGo !== null)
-    await letGo
-    expect(rig.worker.heldCount()).toBe(0)
-    expect(rig.executor.calls).not.toContain("run t1")
-    expect((await rig.state("t1")).status).toBe("pending")
-  })
-
-  it("closing its scope ends everything it began: no timer is left", async () => {
-    const rig = await rigged()
-    await rig.start("t1")
-    const program = await rig.executor.run1("t1")
-    rig.fail("appendOutput", { type: "refused", times: 1_000_000 })
-    await program.print("never durable")
-    await rig.start("t2")
-    await rig.executor.run1("t2")
-    rig.fail("append", { type: "refused", times: 1_000_000 })
-    await rig.start("t3").catch(() => {})
-    await settle()
-    await rig.close()
-    await settle()
-    // Deliveries in hand have timers of the queue's own; everything else is gone.
-    const own = rig.manual.armed()
-    await rig.manual.advance(31_000)
-    await settle()
-    expect(rig.manual.armed()).toBe(0)
-    expect(own).toBeLessThanOrEqual(3)
-    expect(rig.executor.calls.filter((call) => call.startsWith("create")).length).toBe(2)
-  })
-})
-
-describe("the supervisor", () => {
-  const forever = (): Promise<never> => new Promise(() => {})
-  const stepsOf = (more: Partial<AttemptSteps> = {}): AttemptSteps => ({
-    collects: false,
-    create: () => Promise.resolve({ containerId: "c", imageDigest: null, policy: null }),
-    record: () => Promise.resolve("current"),
-    run: forever,
-    stop: () => Promise.resolve(),
-    collect: () => Promise.resolve({ artifacts: [], missing: null }),
-    end: () => Promise.resolve(),
-    fail: () => Promise.resolve(),
-    remove: () => Promise.resolve(),
-    detach: () => Promise.resolve(),
-    ...more,
-  })
-  const input = (steps: Partial<AttemptSteps>): AttemptInput => ({
-    steps: stepsOf(steps),
-    timeoutMs: 1_000,
-    adopted: null,
-    stop: null,
-  })
-  const supervised = (restartsMax = 2) => {
-    const done: string[] = []
-    const crashed: string[] = []
-    const escalated: string[] = []
-    const clock = manualClock()
-    const supervisor = startSupervisor({
-      clock,
-      intensity: { restartsMax, windowMs: 1_000, delayMs: 1, outageDelayMs: 1 },
-      onDone: (key) => done.push(key),
-      onCrash: (key) => crashed.push(key),
-      onEscalate: (reason) => escalated.push(reason),
-    })
-    return { supervisor, clock, done, crashed, escalated }
-  }
-  const broken = { end: () => Promise.reject(new Error("a defect")), run: () => Promise.resolve(exitOf()) }
-
-  it("SU1 SU2: each attempt is reported once, as done or as crashed, and none disturbs another", async () => {
-    const { crashed, done, supervisor } = supervised(100)
-    supervisor.spawn("forever", input({}))
-    for (let n = 0; n < 10; n += 1) {
-      supervisor.spawn(`good${n}`, input({ run: () => Promise.resolve(exitOf()) }))
-      supervisor.spawn(`bad${n}`, input(broken))
-    }
-    await until(() => done.length + crashed.length === 20)
-    expect(done.toSorted()).toEqual(Array.from({ length: 10 }, (_, n) => `good${n}`))
-    expect(crashed.toSorted()).toEqual(Array.from({ length: 10 }, (_, n) => `bad${n}`))
-    expect(supervisor.send("good1", { type: "detach" })).toBe(false)
-    expect(supervisor.send("forever", { type: "detach" })).toBe(true)
-    await until(() => done.includes("forever"))
-    supervisor.stop()
-  })
-
-  it("SU3: as many crashes as are allowed are borne, one more escalates", async () => {
-    const { crashed, escalated, supervisor } = supervised(2)
-    for (const key of ["a", "b"]) supervisor.spawn(key, input(broken))
-    await until(() => crashed.length === 2)
-    expect(escalated).toEqual([])
-    supervisor.spawn("c", input(broken))
-    await until(() => escalated.length === 1)
-    expect(crashed).toEqual(["a", "b", "c"])
-    supervisor.stop()
-  })
-
-  it("time limits run on the port's clock, and end with the attempt", async () => {
-    const { clock, supervisor } = supervised()
-    const stops: (string | null)[] = []
-    supervisor.spawn("a", input({ stop: (_, mode) => Promise.resolve(void stops.push(mode)) }))
-    await settle()
-    supervisor.send("a", { type: "began" })
-    expect(clock.armed()).toBe(1)
-    await clock.advance(1_000)
-    expect(stops).toEqual(["deadline"])
-    supervisor.spawn("b", input({}))
-    await settle()
-    supervisor.send("b", { type: "began" })
-    expect(clock.armed()).toBe(1)
-    supervisor.stop()
-    expect(clock.armed()).toBe(0)
-  })
-
-  it("what fails for an outage and what has a defect are told apart: a typed failure of `run` is no crash", async () => {
-    const { crashed, done, supervisor } = supervised()
-    const failures: unknown[] = []
-    const error = berthError("BACKEND_UNAVAILABLE", "away")
-    supervisor.spawn("a", input({ run: () => Promise.reject(error), fail: (why) => Promise.resolve(void failures.push(why)) }))
-    await until(() => done.length === 1)
-    expect([failures, crashed]).toEqual([[error], []])
-    supervisor.stop()
   })
 })

@@ -1,0 +1,111 @@
+/**
+ * From a wake-up to an attempt in this worker's hands. WO1 and WO2 of worker.ts are kept here.
+ */
+import { Effect } from "effect"
+import { type BerthError, berthError } from "../../core/errors.ts"
+import type { Delivery } from "../../core/ports/queue.ts"
+import { isStartable, type TaskState } from "../../core/task/state.ts"
+import { persist } from "../persist.ts"
+import { refuse } from "./giveBack.ts"
+import type { Entry, Hands } from "./hands.ts"
+import type { WorkerOptions } from "./options.ts"
+import type { Spawn } from "./spawn.ts"
+
+/** Before a wake-up that could not be used is given back, so that it does not run in circles. */
+const REFUSED_PAUSE_MS = 500
+const ZERO = { stdout: 0, stderr: 0 } as const
+
+export interface Starting {
+  readonly options: WorkerOptions
+  readonly hands: Hands
+  readonly spawn: Spawn
+  /** True while the worker drains or goes. */
+  readonly startsNothing: () => boolean
+  readonly onSpawned: (taskId: string) => void
+}
+
+/** What is done with one wake-up. It never fails: what cannot be started is given back, or acked where nothing is to be started. */
+export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Effect<void>) => {
+  const { hands, options, spawn } = given
+  const { deps, executors } = options
+  const { clock, failpoints, turns } = deps
+
+  /** `started` is durable and names this worker, and nothing of it is in our hands yet. */
+  const isOurs = ({ holder }: TaskState, epoch: number): boolean =>
+    holder !== null && holder.worker === options.name && holder.epoch === epoch && holder.containerId === null
+
+  /** The store failed while `started` was being written: only the log knows whether we hold the task now. */
+  const afterDoubt = (taskId: string, epoch: number, error: BerthError) =>
+    persist(turns.load(taskId), clock, deps.random).pipe(
+      Effect.flatMap((loaded) => (isOurs(loaded.state, epoch) ? Effect.succeed(loaded) : Effect.fail(error))),
+    )
+
+  const begin = Effect.fn("worker.begin")(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
+    yield* ack.pipe(Effect.ignore)
+    yield* failpoints.hit("start.afterAck")
+    yield* spawn(state, entry, null, ZERO).pipe(
+      Effect.catch((error) =>
+        Effect.ensuring(
+          refuse(deps, state, error),
+          Effect.sync(() => hands.release(state.id)),
+        ),
+      ),
+    )
+    given.onSpawned(state.id)
+  })
+
+  const start = Effect.fn("worker.start")(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
+    const { taskId } = wakeUp
+    const { state } = yield* turns.load(taskId)
+    if (isOurs(state, wakeUp.epoch)) return yield* begin(state, ack, entry)
+    const executor = executors.forKind(state.spec.kind)
+    if (!isStartable(state, wakeUp.epoch, clock.nowMs()) || executor === null)
+      return yield* Effect.fail(berthError("WRONG_STATE", "nothing to start"))
+    if (!executor.accepting())
+      return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
+    const engineId = yield* executor.engineId
+    if (given.startsNothing()) return yield* Effect.fail(berthError("SHUTTING_DOWN", "this worker starts nothing more"))
+    yield* failpoints.hit("start.beforeAppend")
+    const { admission, epoch } = wakeUp
+    const message = {
+      type: "start",
+      epoch,
+      worker: options.name,
+      engineId,
+      admission,
+      overdueMs: options.overdueMs,
+      nowMs: clock.nowMs(),
+    } as const
+    const turned = yield* turns
+      .turn(taskId, message)
+      .pipe(Effect.catch((error) => (error.retryable ? afterDoubt(taskId, epoch, error) : Effect.fail(error))))
+    yield* failpoints.hit("start.afterAppend")
+    deps.metrics.started(turned.state, clock.nowMs())
+    yield* begin(turned.state, ack, entry)
+  })
+
+  /** Takes the slot at once, before anything is awaited, so that the next pull counts it (WO2). */
+  const accept = (delivery: Delivery): Effect.Effect<void> => {
+    const { epoch, taskId } = delivery.wakeUp
+    const inHand = hands.get(taskId)
+    // A second wake-up for what is in our hands says nothing new: the log names us already. One for the next epoch waits
+    // until what is left of the attempt before it is removed.
+    if (inHand !== undefined && epoch <= inHand.epoch) return delivery.ack.pipe(Effect.ignore)
+    if (inHand !== undefined)
+      return Effect.andThen(
+        inHand.gone.await,
+        Effect.suspend(() => accept(delivery)),
+      )
+    const entry = hands.take(taskId, epoch)
+    if (entry === null) return delivery.nak.pipe(Effect.ignore)
+    return start(delivery, entry).pipe(
+      Effect.catch((error) => {
+        hands.release(taskId)
+        const nothingToStart = error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
+        const settle = nothingToStart ? delivery.ack : Effect.andThen(clock.sleep(REFUSED_PAUSE_MS), delivery.nak)
+        return settle.pipe(Effect.ignore)
+      }),
+    )
+  }
+  return accept
+}
