@@ -88,7 +88,7 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
         if (last.seq <= lastSeq) rest = restOf(last)
         while (rest === null) {
           const { entries, overflow } = yield* subscription.take
-          if (false) yield* readPages
+          if (overflow) yield* readPages
           else for (const entry of entries) yield* emit(entry)
         }
         yield* Queue.offer(queue, { type: "end", seq: lastSeq, taskId, status: rest })

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process"
-import { mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from "node:fs"
+import { type ChildProcess, spawn } from "node:child_process"
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -20,6 +20,8 @@ export interface FoundEngine {
 const PING_MS = 2_000
 const START_MS = 60_000
 const START_POLL_MS = 200
+const END_MS = 15_000
+const ENGINE_PID_FILE = "/var/run/docker.pid"
 
 /** Tried in order until one answers: an engine in a container may have neither packet filters nor overlay mounts. */
 const DAEMON_FLAGS: readonly (readonly string[])[] = [
@@ -107,9 +109,29 @@ export const startDaemon = async (daemon: Daemon): Promise<FoundEngine | null> =
     writeFileSync(daemon.pidFile, `${child.pid}\n`)
     return found
   }
-  if (!ended) child.kill("SIGKILL")
+  if (!ended) await end(child)
   return null
 }
+
+/** SIGTERM lets the engine end its own containerd, whose lock would keep the next one out. */
+const end = async (child: ChildProcess): Promise<void> => {
+  child.kill("SIGTERM")
+  for (let waitedMs = 0; waitedMs < END_MS && child.exitCode === null; waitedMs += START_POLL_MS)
+    await sleep(START_POLL_MS)
+  child.kill("SIGKILL")
+}
+
+/** An engine that was killed leaves its number behind, and refuses to start while any other process has it. */
+const forgetStalePid = (): void => {
+  if (!existsSync(ENGINE_PID_FILE)) return
+  const pid = readFileSync(ENGINE_PID_FILE, "utf8").trim()
+  const name = `/proc/${pid}/comm`
+  if (existsSync(name) && readFileSync(name, "utf8").trim() !== "dockerd") rmSync(ENGINE_PID_FILE)
+}
+
+/** Images that another storage driver keeps would seem to be gone. */
+const keepsImages = (flags: readonly string[]): boolean =>
+  flags.includes("--storage-driver=vfs") && existsSync("/var/lib/docker/image/overlay2")
 
 /** Finds an engine; on Debian, as root, installs the distribution's own and starts it. */
 export const provideEngine = async (report: Reporter): Promise<readonly [Outcome, FoundEngine | null]> => {
@@ -131,7 +153,8 @@ export const provideEngine = async (report: Reporter): Promise<readonly [Outcome
   const folder = stateDir()
   mkdirSync(folder, { recursive: true })
   const logFile = join(folder, "dockerd.log")
-  for (const flags of DAEMON_FLAGS) {
+  forgetStalePid()
+  for (const flags of DAEMON_FLAGS.filter((wanted) => !keepsImages(wanted))) {
     report.note(`starting ${["dockerd", ...flags].join(" ")}`)
     const daemon = { flags, host: "unix:///var/run/docker.sock", logFile, pidFile: join(folder, "dockerd.pid") }
     const found = await startDaemon(daemon)
