@@ -125,7 +125,7 @@ export const attemptMachine = setup({
             target: "ending",
             actions: "endStopped",
           },
-          
+          { guard: "detachAsked", target: "detaching" },
           { target: "executing" },
         ],
         onError: { target: "failing", actions: assign({ error: ({ event }) => event.error as BerthError }) },

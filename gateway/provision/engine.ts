@@ -75,6 +75,29 @@ export const findDocker = async (): Promise<FoundEngine | null> => {
   return null
 }
 
+/** True also for one that has ended and that nobody reaps, as happens where process 1 is no init. */
+const isDead = (pid: number): boolean => {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+  } catch {
+    return true
+  }
+}
+
+/** An engine takes a dead process of its pid files for a living one, and then waits for it in vain. */
+const forgetDead = (flags: readonly string[]): void => {
+  const valueOf = (flag: string, usual: string): string =>
+    flags.find((given) => given.startsWith(`${flag}=`))?.slice(flag.length + 1) ?? usual
+  const containerd = join(valueOf("--exec-root", "/var/run/docker"), "containerd/containerd.pid")
+  for (const file of [valueOf("--pidfile", "/var/run/docker.pid"), containerd]) {
+    try {
+      if (isDead(Number(readFileSync(file, "utf8")))) rmSync(file)
+    } catch {
+      // There is none.
+    }
+  }
+}
+
 interface Daemon {
   readonly flags: readonly string[]
   readonly host: string
@@ -84,6 +107,7 @@ interface Daemon {
 
 /** Starts `dockerd` so that it outlives this process, and waits until it answers; null when it ended or stayed silent. */
 export const startDaemon = async (daemon: Daemon): Promise<FoundEngine | null> => {
+  forgetDead(daemon.flags)
   const log = openSync(daemon.logFile, "a", 0o600)
   // It belongs to the machine, not to whoever happened to start it: none of our settings go with it.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(BERTH_|npm_)/.test(name)))

@@ -51,8 +51,8 @@ const SCENES: { readonly [N in Failpoint]: Scene } = {
   "adopt.afterAppend": { by: "adopt", passes: { min: 1, max: 2 } },
   "retention.afterPurge": { by: "delete", passes: once },
   "retention.afterEntomb": { by: "delete", passes: once },
-  "store.beforeCommit": { by: "work", passes: { min: 4, max: 30 } },
-  "store.afterCommit": { by: "work", passes: { min: 4, max: 30 } },
+  "store.beforeCommit": { by: "work", passes: { min: 3, max: 12 } },
+  "store.afterCommit": { by: "work", passes: { min: 3, max: 12 } },
 }
 
 /** A server that has not come to its failpoint by then never will. */

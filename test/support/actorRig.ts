@@ -33,19 +33,25 @@ export type LogFault =
   /** Nothing is done. */
   | { readonly type: "refused"; readonly times: number; readonly error?: BerthError }
   /** It is done, and the caller is told that it was not. */
+  /** Something else happens first. */
+  | { readonly type: "before"; readonly times: number; readonly meanwhile: Effect.Effect<unknown, BerthError> }
   | { readonly type: "replyLost"; readonly times: number; readonly meanwhile?: Effect.Effect<unknown, BerthError> }
 
 export const unavailable = berthError("STORE_UNAVAILABLE", "injected")
 
+/** Lets others in between: no operation of a real store is one step of its caller. */
+const pause = Effect.promise(() => Promise.resolve())
+
 /** The log with faults before it; what is not armed goes through. */
 function faulty(log: EventLog["Service"], faults: Map<LogCall, LogFault>): EventLog["Service"] {
   const through = <A>(call: LogCall, effect: Effect.Effect<A, BerthError>): Effect.Effect<A, BerthError> =>
-    Effect.suspend(() => {
+    Effect.flatMap(pause, () => {
       const fault = faults.get(call)
       if (fault === undefined) return effect
       if (fault.times <= 1) faults.delete(call)
       else faults.set(call, { ...fault, times: fault.times - 1 })
       if (fault.type === "refused") return Effect.fail(fault.error ?? unavailable)
+      if (fault.type === "before") return Effect.andThen(fault.meanwhile, effect)
       return effect.pipe(Effect.andThen(fault.meanwhile ?? Effect.void), Effect.andThen(Effect.fail(unavailable)))
     })
   return {

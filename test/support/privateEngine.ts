@@ -54,12 +54,9 @@ export async function startPrivateEngine(folder: string, keepsContainers: boolea
     pid = Number(readFileSync(join(folder, "pid"), "utf8"))
     return engine
   }
-  /** Its containerd goes with it. Where nobody reaps it, the next engine would take the dead one for a living one. */
-  const forgetPids = async (): Promise<void> => {
-    const pidFile = join(folder, "exec/containerd/containerd.pid")
-    await gone(Number(readFileSync(pidFile, "utf8")))
-    for (const file of [pidFile, join(folder, "docker.pid")]) rmSync(file, { force: true })
-  }
+  /** Its containerd goes with it, a little later. */
+  const containerdGone = (): Promise<void> =>
+    gone(Number(readFileSync(join(folder, "exec/containerd/containerd.pid"), "utf8")))
   const engine = await start()
   const signal = (name: NodeJS.Signals): void => {
     // A pid that is not one of ours must never be signalled, least of all 0 and 1.
@@ -72,7 +69,7 @@ export async function startPrivateEngine(folder: string, keepsContainers: boolea
     kill: async () => {
       signal("SIGKILL")
       await gone(pid)
-      await forgetPids()
+      await containerdGone()
     },
     start: async () => void (await start()),
     close: async () => {

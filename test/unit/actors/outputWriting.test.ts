@@ -38,11 +38,15 @@ describe("when is it written?", () => {
     rig.fail("appendOutput", { type: "refused", times: 1_000_000 })
     for (let n = 0; n < 100; n += 1) await rig.run(output.progress({ n }))
     await put(0, 3 * CHUNK)
-    await put(0, CHUNK / 2, "stderr")
+    // These two fill the buffer beyond what one record takes, and wait for room.
+    const waiting = [put(0, CHUNK / 2, "stderr"), put(3 * CHUNK, CHUNK)]
+    await settle()
     rig.heal()
+    await rig.manual.advance(50)
+    await Promise.all(waiting)
     await rig.run(finish)
     for (const { items } of await recordsOf(rig)) expect(items.length).toBeLessThanOrEqual(LIMITS.recordEventsMax)
-    await expectExact(rig, 3 * CHUNK)
+    await expectExact(rig, 4 * CHUNK)
     await expectExact(rig, CHUNK / 2, "stderr")
   })
 })

@@ -97,6 +97,21 @@ describe("what does a watcher see?", () => {
     expect(seen).toEqual(whole.events)
   })
 
+  it("WA1: what comes between the subscription and the first page is sent once", async () => {
+    const first = await rig.submit({ id: "t1" })
+    const running = started(first.state)
+    const meanwhile = Effect.promise(async () => {
+      await rig.append(running)
+      await settle()
+    })
+    rig.fail("readTask", { type: "before", times: 1, meanwhile })
+    const one = watcher()
+    await until(() => one.events.length === 2)
+    await rig.append(ended(running.state))
+    await one.done()
+    expect(seqs(one.events)).toEqual([1, 2, 3, 3])
+  })
+
   it("WA1: nothing of another task", async () => {
     await live()
     expect((await collect(0)).every((event) => event.taskId === "t1")).toBe(true)

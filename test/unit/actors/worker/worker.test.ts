@@ -167,6 +167,17 @@ describe("when it is not known whether `started` was written", () => {
     },
   )
 
+  it("it is in our hands before its wake-up could reach another worker", async () => {
+    const rig = await rigged()
+    await rig.submit({ id: "t1", spec: { kind: "image" } })
+    const silence = Effect.sync(() => rig.fail("after", { type: "refused", times: 1 }))
+    rig.fail("append", { type: "replyLost", times: 1, meanwhile: silence })
+    await rig.wake("t1")
+    await rig.manual.advance(300)
+    await rig.executor.run1("t1")
+    expect(await rig.waiting()).toBe(0)
+  })
+
   it("and if it was not, the wake-up is given back and the task starts later, once", async () => {
     const rig = await rigged()
     await rig.submit({ id: "t1", spec: { kind: "image" } })

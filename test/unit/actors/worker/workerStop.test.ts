@@ -38,10 +38,9 @@ describe("when the worker goes (WO3, WO4)", () => {
   })
 
   it("WO4: a wake-up that was pulled when draining began is given back", async () => {
-    const rig: WorkerRig = await rigged({})
-    rig.fail("last", { type: "refused", times: 1 })
+    const rig = await rigged()
+    rig.fail("last", { type: "before", times: 1, meanwhile: Effect.sync(() => rig.worker.setDraining(true)) })
     await rig.start("t1")
-    rig.worker.setDraining(true)
     await rig.manual.advance(10_000)
     expect([(await rig.state("t1")).status, await rig.waiting()]).toEqual(["pending", 1])
   })
