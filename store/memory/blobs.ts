@@ -1,7 +1,6 @@
-import { Layer } from "effect"
 import { berthError } from "../../core/errors.ts"
 import { LIMITS } from "../../core/limits.ts"
-import { Blobs } from "../../core/ports/blobs.ts"
+import type { Blobs } from "../../core/ports/blobs.ts"
 import { assertBlobKey, blobPrefix, isBelow } from "../shared/blobKey.ts"
 import { frame, unframe } from "../shared/frame.ts"
 import { step } from "./log.ts"
@@ -59,7 +58,3 @@ export function makeMemoryBlobs(bytesMax: number = LIMITS.programBytesMax * 2): 
     },
   }
 }
-
-/** @public */
-export const memoryBlobs = (bytesMax?: number): Layer.Layer<Blobs> =>
-  Layer.sync(Blobs, () => makeMemoryBlobs(bytesMax).blobs)

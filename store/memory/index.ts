@@ -5,7 +5,7 @@ import { ReadModel } from "../../core/ports/readModel.ts"
 import { makeMemoryLog, type MemoryLog } from "./log.ts"
 import { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"
 
-export { makeMemoryBlobs, memoryBlobs } from "./blobs.ts"
+export { makeMemoryBlobs } from "./blobs.ts"
 export { makeMemoryLeases } from "./leases.ts"
 export { makeMemoryQueue, memoryQueue } from "./queue.ts"
 export { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"

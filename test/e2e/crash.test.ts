@@ -32,7 +32,7 @@ describeWithDocker("a server that is killed", (engine) => {
           dataDir: join(folder, "data"),
           note: (text) => void said.push(text),
           rounds: 1,
-          slots: 12,
+          slots: 14,
           running: 3,
           waiting: 8,
           lines: { min: 25, max: 45, everyMs: 200 },

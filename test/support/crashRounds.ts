@@ -44,7 +44,7 @@ export interface CrashReport {
 
 const POLL_MS = 100
 /** Programs that count beyond those that are asked for. */
-const SPARE = 6
+const SPARE = 8
 const DELAY_MS_MAX = 40_000
 const DRAIN_MS_MAX = 240_000
 

@@ -29,12 +29,9 @@ describe("which leader may admit?", () => {
       open = resolve
     })
     const log = { ...rig.log, feed: (after: number) => gated(rig.log.feed(after), gate) }
-    const empty = {
-      ...rig.readModel,
-      checkpoint: Effect.succeed(0),
-      scan: () => Effect.succeed([]),
-    }
-    const { dispatcher } = await lead(rig, { log, readModel: empty })
+    const behind = { ...rig.readModel, checkpoint: Effect.succeed(0) }
+    const { dispatcher } = await lead(rig, { log, readModel: behind })
+    expect(dispatcher.fold.waiting.size).toBe(3)
     await rig.manual.advance(2_000)
     expect([dispatcher.isDeciding(), await admitted(rig)]).toEqual([false, []])
     open()
