@@ -39,12 +39,15 @@ const bulky = (word: string): Order => {
 
 describeAsDebianRoot("a data directory of its own size", () => {
   describeWithDocker("a full disk", (engine) => {
-    const folder = mkdtempSync(join(tmpdir(), "berth-disk-"))
-    const disk = join(folder, "disk")
-    const filler = join(disk, "filler")
+    let folder = ""
+    let disk = ""
+    let filler = ""
     let witness: Witness | null = null
 
     beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), "berth-disk-"))
+      disk = join(folder, "disk")
+      filler = join(disk, "filler")
       mkdirSync(disk)
       const mounted = await runCommand(["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "berth-drill", disk], {
         timeoutMs: 10_000,

@@ -34,8 +34,8 @@ const EXTRA = 4
 /** What `system.info` says of the engine. */
 const toldOf = async (client: BerthClient): Promise<{ readonly accepting: boolean; readonly breaker: string }> => {
   const docker = (await client.system()).executors.find(({ name }) => name === "docker")
-  const { state } = docker?.detail["breaker"] as { readonly state: string }
-  return { accepting: docker?.accepting ?? false, breaker: state }
+  const breaker = docker?.detail["breaker"] as { readonly state: string } | undefined
+  return { accepting: docker?.accepting ?? false, breaker: breaker?.state ?? "unknown" }
 }
 
 /** What an outage must never do: fail a task, use up an attempt, or leave anything behind. */
@@ -78,11 +78,12 @@ describeAsDebianRoot("an engine of its own", () => {
       ["keeps containers while it is away", true],
       ["ends them when it comes back", false],
     ] as const)("and %s", (_, keepsContainers) => {
-      const folder = mkdtempSync(join(tmpdir(), "berth-engine-"))
+      let folder = ""
       let own: PrivateEngine | null = null
       let witness: Witness | null = null
 
       beforeAll(async () => {
+        folder = mkdtempSync(join(tmpdir(), "berth-engine-"))
         own = await startPrivateEngine(folder, keepsContainers)
         await copyImage(machine.address, own.engine.address, await runtimeImage(machine, "bash"))
         witness = await startWitness(own.engine, join(folder, "events"))
@@ -134,11 +135,12 @@ describeAsDebianRoot("an engine of its own", () => {
 })
 
 describeWithDocker("an engine that", (engine) => {
-  const folder = mkdtempSync(join(tmpdir(), "berth-faulty-"))
+  let folder = ""
   let witness: Witness | null = null
   let faulty: FaultyEngine | null = null
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "berth-faulty-"))
     witness = await startWitness(engine, join(folder, "events"))
     faulty = await openFaultyEngine(engine, join(folder, "docker.sock"))
   })

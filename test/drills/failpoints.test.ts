@@ -140,11 +140,12 @@ async function crashAt({ by }: Scene, stage: Stage): Promise<void> {
 }
 
 describeWithDocker("a crash at every failpoint", (engine) => {
-  const folder = mkdtempSync(join(tmpdir(), "berth-failpoints-"))
+  let folder = ""
   const random = seeded(chosenSeed())
   let witness: Witness | null = null
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "berth-failpoints-"))
     process.stdout.write(`failpoints drill, seed ${random.seed}\n`)
     witness = await startWitness(engine, join(folder, "events"))
   })

@@ -11,10 +11,11 @@ import { adoptionsOf, faultsOf, tellStories } from "../support/story.ts"
 import { Book, brief, counting } from "../support/workload.ts"
 
 describeWithDocker("a server that is asked to stop", (engine) => {
-  const folder = mkdtempSync(join(tmpdir(), "berth-stop-"))
+  let folder = ""
   let witness: Witness | null = null
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "berth-stop-"))
     witness = await startWitness(engine, join(folder, "events"))
   })
   afterAll(async () => {

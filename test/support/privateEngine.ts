@@ -1,5 +1,5 @@
 /** An engine of its own, which a drill may kill: socket, data and containerd apart from the machine's, no network set-up. */
-import { readFileSync, rmSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { request } from "node:http"
 import { join } from "node:path"
 import { callEngine, type EngineAddress } from "../../gateway/provision/engineClient.ts"

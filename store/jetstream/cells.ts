@@ -1,0 +1,90 @@
+/**
+ * A KV bucket: the broker's key-value layout (`KV_<bucket>`, `$KV.<bucket>.<key>`), so that its own tools can look in.
+ *
+ *   CE1. A revision is a sequence of the bucket's stream: it grows with every change and is never given twice.
+ *   CE2. Reads and lists ask the stream's leader; the client's own would ask whichever replica is near, or follow a consumer.
+ *   CE3. Removing leaves nothing: the marker that wins the compare-and-set is purged, and never what came after it.
+ */
+import { headers, type MsgHdrs } from "@nats-io/transport-node"
+import { Effect } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import { decodePayload } from "../shared/payload.ts"
+import { storeError } from "./failure.ts"
+import type { Link } from "./link.ts"
+import { fromToken, toToken } from "./token.ts"
+
+const REQUEST_MS = 5_000
+const READS_AT_ONCE = 16
+const OPERATION = "KV-Operation"
+
+export interface Cell {
+  readonly key: string
+  readonly revision: number
+  /** Null: a marker that somebody is about to purge; the next writer expects its revision. */
+  readonly value: unknown
+}
+
+export interface Cells {
+  readonly read: (key: string) => Effect.Effect<Cell | null, BerthError>
+  /** @param expected - revision, 0 for none; fails with VERSION_CONFLICT. Left out: any */
+  readonly write: (key: string, bytes: Uint8Array, expected?: number) => Effect.Effect<number, BerthError>
+  readonly remove: (key: string, expected?: number) => Effect.Effect<void, BerthError>
+  readonly list: (prefix: string) => Effect.Effect<readonly Cell[], BerthError>
+}
+
+export function makeCells(link: Link, bucket: string): Cells {
+  const stream = `KV_${bucket}`
+  const prefix = `$KV.${bucket}.`
+  const subjectOf = (key: string): Effect.Effect<string, BerthError> =>
+    Effect.try({ try: () => prefix + toToken(key), catch: storeError("naming a key") })
+
+  const read = (key: string, subject: string): Effect.Effect<Cell | null, BerthError> =>
+    Effect.flatMap(link.lastOf(stream, subject), (stored) =>
+      stored === null
+        ? Effect.succeed(null)
+        : Effect.try({
+            try: () => ({
+              key,
+              revision: stored.seq,
+              value: stored.header?.has(OPERATION) === true ? null : decodePayload(stored.data),
+            }),
+            catch: storeError(`reading ${key} of ${bucket}`),
+          }),
+    )
+  const mark = (subject: string, expected?: number): Effect.Effect<number, BerthError> =>
+    link.ask(`removing ${subject}`, async () => {
+      const expect = expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }
+      const options = { headers: deleted(), timeout: REQUEST_MS, retries: 0, ...expect }
+      return (await link.js.publish(subject, new Uint8Array(0), options)).seq
+    })
+  return {
+    read: (key) => Effect.flatMap(subjectOf(key), (subject) => read(key, subject)),
+    write: (key, bytes, expected) =>
+      Effect.flatMap(subjectOf(key), (subject) => link.publish(subject, bytes, expected)),
+    remove: (key, expected) =>
+      Effect.gen(function* () {
+        const subject = yield* subjectOf(key)
+        const marker = yield* mark(subject, expected)
+        yield* link.purge(stream, subject, marker + 1)
+      }),
+    list: (begin) =>
+      Effect.gen(function* () {
+        const info = yield* link.ask(`listing ${bucket}`, () =>
+          link.jsm.streams.info(stream, { subjects_filter: `${prefix}>` }),
+        )
+        const keys = Object.keys(info.state.subjects ?? {}).map((subject) => fromToken(subject.slice(prefix.length)))
+        const cells = yield* Effect.forEach(
+          keys.filter((key) => key.startsWith(begin)).sort(),
+          (key) => Effect.flatMap(subjectOf(key), (subject) => read(key, subject)),
+          { concurrency: READS_AT_ONCE },
+        )
+        return cells.filter((cell) => cell !== null).filter((cell) => cell.value !== null)
+      }),
+  }
+}
+
+const deleted = (): MsgHdrs => {
+  const marker = headers()
+  marker.set(OPERATION, "DEL")
+  return marker
+}

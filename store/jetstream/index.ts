@@ -1,0 +1,64 @@
+/** The ports of a cluster over one JetStream broker: NATS is known in this folder and nowhere else. */
+import { Context, Effect, Layer } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import { Blobs } from "../../core/ports/blobs.ts"
+import { Clock } from "../../core/ports/clock.ts"
+import { EventLog } from "../../core/ports/eventLog.ts"
+import { Leases } from "../../core/ports/leases.ts"
+import { Queue } from "../../core/ports/queue.ts"
+import { Random } from "../../core/ports/random.ts"
+import { Signals } from "../../core/ports/signals.ts"
+import { Workers } from "../../core/ports/workers.ts"
+import { makeBlobs } from "./blobs.ts"
+import { readDurability } from "./durability.ts"
+import { makeLeases } from "./leases.ts"
+import { openLink } from "./link.ts"
+import { makeLog } from "./log.ts"
+import { makeQueue } from "./queue.ts"
+import { makeSignals } from "./signals.ts"
+import { ensureStreams } from "./streams.ts"
+import { namesOf } from "./token.ts"
+import { makeWorkers } from "./workers.ts"
+
+export interface JetstreamOptions {
+  /** `host:port` or `nats://host:port`, one or more of the same cluster of servers. */
+  readonly servers: readonly string[]
+  /** The content of a `.creds` file. */
+  readonly credentials?: string
+  /** Names the streams, so that several clusters may share a broker: 1 to 32 of `[A-Za-z0-9_-]`. */
+  readonly cluster: string
+  /** Copies of each stream: 1, 3 or 5. */
+  readonly replicas: number
+  /** Monitoring addresses of the servers (`http://host:8222`); without them an append is said to reach the page cache only. */
+  readonly monitors?: readonly string[]
+  /** A wake-up that was neither settled nor given back by then is delivered again. Default 30,000. */
+  readonly ackWaitMs?: number
+  /** The largest single blob. Default 64 MiB. */
+  readonly blobBytesMax?: number
+}
+
+/**
+ * Log, queue, leases, signals, blobs and workers of one cluster; streams are made where they are missing. Fails with
+ * STORE_UNAVAILABLE when no server answers, and with CONFIG_INVALID for a server that is too old, a user without the
+ * rights, or streams that were changed.
+ */
+export const jetstreamPorts = (
+  options: JetstreamOptions,
+): Layer.Layer<EventLog | Queue | Leases | Signals | Blobs | Workers, BerthError, Clock | Random> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const clock = yield* Clock
+      const random = yield* Random
+      const names = yield* Effect.try({ try: () => namesOf(options.cluster), catch: (error) => error as BerthError })
+      const link = yield* openLink(options)
+      yield* ensureStreams(link, names, options.replicas)
+      const durability = yield* readDurability(link, names.logStream, options.monitors ?? [])
+      return Context.make(EventLog, makeLog(link, names, durability)).pipe(
+        Context.add(Queue, yield* makeQueue(link, names, clock, options.ackWaitMs)),
+        Context.add(Leases, makeLeases(link, names)),
+        Context.add(Signals, makeSignals(link, names)),
+        Context.add(Blobs, makeBlobs(link, names, random.id, options.blobBytesMax)),
+        Context.add(Workers, makeWorkers(link, names)),
+      )
+    }),
+  )

@@ -1,0 +1,138 @@
+/**
+ * The connection to the broker, and the few requests that every adapter is made of.
+ *
+ *   LK1. A request ends: with its answer, or with a typed error within `REQUEST_MS`. What happened then is unknown.
+ *   LK2. Reads ask the stream's leader (`STREAM.MSG.GET`), never a replica: a direct get may be answered by one that lags.
+ *   LK3. A publish is sent once. Whoever lost the reply looks at the log; a repeat from here could not be told from a rival.
+ */
+import {
+  jetstream,
+  jetstreamManager,
+  type JetStreamClient,
+  type JetStreamManager,
+  type StoredMsg,
+} from "@nats-io/jetstream"
+import { connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node"
+import { Effect, type Scope } from "effect"
+import { berthError, type BerthError } from "../../core/errors.ts"
+import { storeError } from "./failure.ts"
+
+const REQUEST_MS = 5_000
+const CONNECT_MS = 5_000
+const RECONNECT_MS = 250
+/** Older servers lost whole streams when they were killed. */
+const VERSION_MIN = [2, 10, 23] as const
+
+export interface LinkOptions {
+  /** `host:port` or `nats://host:port`, one or more of the same cluster of servers. */
+  readonly servers: readonly string[]
+  /** The content of a `.creds` file. */
+  readonly credentials?: string
+}
+
+export interface Link {
+  readonly connection: NatsConnection
+  readonly js: JetStreamClient
+  readonly jsm: JetStreamManager
+  readonly version: readonly number[]
+  /**
+   * Stores one message; gives its sequence.
+   * @param expected - of the subject's last message, 0 for none; fails with VERSION_CONFLICT. Left out: any
+   */
+  readonly publish: (subject: string, bytes: Uint8Array, expected?: number) => Effect.Effect<number, BerthError>
+  readonly lastOf: (stream: string, subject: string) => Effect.Effect<StoredMsg | null, BerthError>
+  /** The first message after a sequence; the subject may have wildcards. */
+  readonly firstAfter: (
+    stream: string,
+    subject: string,
+    afterSeq: number,
+  ) => Effect.Effect<StoredMsg | null, BerthError>
+  /** Removes the messages of a subject, with `beforeSeq` only those before it. */
+  readonly purge: (stream: string, subject: string, beforeSeq?: number) => Effect.Effect<void, BerthError>
+  /** Awaits any other answer of the broker. */
+  readonly ask: <A>(what: string, question: () => Promise<A>) => Effect.Effect<A, BerthError>
+}
+
+/** Connects, and reconnects for as long as the scope is open. Fails with CONFIG_INVALID for a server that is too old. */
+export const openLink = (options: LinkOptions): Effect.Effect<Link, BerthError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const connection = yield* Effect.acquireRelease(
+      Effect.tryPromise({ try: () => dial(options), catch: storeError("connecting to the broker") }),
+      (opened) => Effect.promise(() => opened.close()),
+    )
+    const version = numbersOf(connection.info?.version ?? "0")
+    yield* assertVersion(version)
+    const jsm = yield* Effect.tryPromise({
+      try: () => jetstreamManager(connection, { timeout: REQUEST_MS }),
+      catch: storeError("asking for JetStream"),
+    })
+    return linkOver(connection, jsm, version)
+  })
+
+const dial = (options: LinkOptions): Promise<NatsConnection> =>
+  connect({
+    servers: [...options.servers],
+    timeout: CONNECT_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_MS,
+    ...(options.credentials === undefined
+      ? {}
+      : { authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)) }),
+  })
+
+function linkOver(connection: NatsConnection, jsm: JetStreamManager, version: readonly number[]): Link {
+  const js = jetstream(connection, { timeout: REQUEST_MS })
+  const ask = <A>(what: string, question: () => Promise<A>): Effect.Effect<A, BerthError> =>
+    Effect.tryPromise({ try: question, catch: storeError(what) })
+  return {
+    connection,
+    js,
+    jsm,
+    version,
+    ask,
+    publish: (subject, bytes, expected) =>
+      ask(`storing on ${subject}`, async () => {
+        const expect = expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }
+        return (await js.publish(subject, bytes, { timeout: REQUEST_MS, retries: 0, ...expect })).seq
+      }),
+    lastOf: (stream, subject) =>
+      ask(`reading ${subject}`, () => jsm.streams.getMessage(stream, { last_by_subj: subject })),
+    firstAfter: (stream, subject, afterSeq) => {
+      // The server has known this question since 2.9; the client's types do not.
+      const query = { seq: afterSeq + 1, next_by_subj: subject }
+      return ask(`reading ${subject}`, () => jsm.streams.getMessage(stream, query))
+    },
+    purge: (stream, subject, beforeSeq) =>
+      Effect.asVoid(
+        ask(`purging ${subject}`, () =>
+          jsm.streams.purge(
+            stream,
+            beforeSeq === undefined ? { filter: subject } : { filter: subject, seq: beforeSeq },
+          ),
+        ),
+      ),
+  }
+}
+
+const numbersOf = (version: string): readonly number[] =>
+  version.split(".").map((part) => Number.parseInt(part, 10) || 0)
+
+/** Whether a server is at least of a version. Older ones silently ignore what they do not know. */
+export const isAtLeast = (version: readonly number[], wanted: readonly number[]): boolean => {
+  for (let part = 0; part < wanted.length; part++) {
+    const difference = (version[part] ?? 0) - (wanted[part] ?? 0)
+    if (difference !== 0) return difference > 0
+  }
+  return true
+}
+
+/** Exported for its test: an old server is not to be had everywhere. */
+export const assertVersion = (version: readonly number[]): Effect.Effect<void, BerthError> =>
+  isAtLeast(version, VERSION_MIN)
+    ? Effect.void
+    : Effect.fail(
+        berthError("CONFIG_INVALID", `nats-server ${version.join(".")} is too old`, {
+          path: "servers",
+          hint: `Run nats-server ${VERSION_MIN.join(".")} or newer (2.15 is recommended): older ones lose streams when they are killed.`,
+        }),
+      )

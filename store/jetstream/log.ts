@@ -1,0 +1,100 @@
+/**
+ * The log as one stream: `t.<id>.s`, `t.<id>.o` and `control` below the cluster's prefix.
+ *
+ *   JL1. Compare-and-set is the broker's expected last sequence of the subject; an empty subject is at 0.
+ *   JL2. Loads ask the stream's leader. A leader that was cut off and does not know it yet may answer from before; what is
+ *        decided on that answer cannot be written, because the append asks a quorum (with replicas).
+ *   JL3. A burial is the tombstone's append, then the purge of what is before it. Who finds the tombstone in the place of
+ *        the record that it wanted to bury finishes the purge, so that a crash in between leaves nothing for ever.
+ */
+import type { StoredMsg } from "@nats-io/jetstream"
+import { Effect } from "effect"
+import { asBerthError, type BerthError } from "../../core/errors.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
+import {
+  CONTROL_SUBJECT,
+  type LogEntry,
+  type LogRecord,
+  outputSubject,
+  type Seq,
+  stateSubject,
+  type TaskRecord,
+  type TombstoneRecord,
+} from "../../core/record.ts"
+import { decodeRecord, encodeRecord } from "../shared/codec.ts"
+import { logFeed } from "./feed.ts"
+import type { Link } from "./link.ts"
+import type { Names } from "./token.ts"
+
+type Found = Effect.Effect<LogEntry | null, BerthError>
+
+export function makeLog(link: Link, names: Names, durability: EventLog["Service"]["durability"]): EventLog["Service"] {
+  const stream = names.logStream
+  const prefix = `${names.prefix}log.`
+  const full = (subject: string): string => `${prefix}${subject}`
+
+  const decode = (seq: Seq, subject: string, bytes: Uint8Array): LogEntry => {
+    const own = subject.slice(prefix.length)
+    return { seq, subject: own, record: decodeRecord(bytes, `record ${seq} of ${own}`) }
+  }
+  const entryOf = (stored: StoredMsg | null): Found =>
+    Effect.try({
+      try: () => (stored === null ? null : decode(stored.seq, stored.subject, stored.data)),
+      catch: asBerthError,
+    })
+  const write = (subject: string, record: LogRecord, expected?: Seq): Effect.Effect<Seq, BerthError> =>
+    Effect.flatMap(Effect.try({ try: () => encodeRecord(record), catch: asBerthError }), (bytes) =>
+      link.publish(full(subject), bytes, expected),
+    )
+  const last = (subject: string): Found => Effect.flatMap(link.lastOf(stream, full(subject)), entryOf)
+  const after = (subject: string, afterSeq: Seq): Found =>
+    Effect.flatMap(link.firstAfter(stream, full(subject), afterSeq), entryOf)
+
+  const readTask = (taskId: string, afterSeq: Seq, entriesMax: number) =>
+    Effect.gen(function* () {
+      const entries: LogEntry[] = []
+      while (entries.length < entriesMax) {
+        const next = yield* after(`t.${taskId}.*`, entries.at(-1)?.seq ?? afterSeq)
+        if (next === null) break
+        entries.push(next)
+      }
+      return entries
+    })
+  const purgeOutput = (taskId: string) => link.purge(stream, full(outputSubject(taskId)))
+  /** Where the tombstone is: appended now, or by somebody who did not come to the end of it (JL3). */
+  const bury = (taskId: string, expected: Seq, tombstone: TombstoneRecord) =>
+    write(stateSubject(taskId), tombstone, expected).pipe(
+      Effect.catch((error) =>
+        error.code !== "VERSION_CONFLICT"
+          ? Effect.fail(error)
+          : Effect.flatMap(after(stateSubject(taskId), expected), (winner) =>
+              winner?.record.kind === "tombstone" ? Effect.succeed(winner.seq) : Effect.fail(error),
+            ),
+      ),
+    )
+
+  return {
+    append: (subject, expected, record) => write(subject, record, expected),
+    appendOutput: (taskId, record) => write(outputSubject(taskId), record),
+    last: (taskId) =>
+      last(stateSubject(taskId)) as Effect.Effect<LogEntry<TaskRecord | TombstoneRecord> | null, BerthError>,
+    lastControl: last(CONTROL_SUBJECT),
+    after,
+    readTask,
+    feed: (afterSeq) => logFeed(link, stream, afterSeq, decode),
+    head: Effect.map(
+      link.ask("reading the log's head", () => link.jsm.streams.info(stream)),
+      ({ state }) => state.last_seq,
+    ),
+    purgeOutput,
+    entomb: (taskId, expected, tombstone) =>
+      Effect.gen(function* () {
+        const seq = yield* bury(taskId, expected, tombstone)
+        yield* link.purge(stream, full(stateSubject(taskId)), seq)
+        yield* purgeOutput(taskId)
+        return seq
+      }),
+    forget: (taskId) => Effect.andThen(purgeOutput(taskId), link.purge(stream, full(stateSubject(taskId)))),
+    durability,
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Raw pulls. The client's own `fetch` does not send `no_wait`, so that an empty lane would cost its whole patience; the
+ * broker answers this request at once, with messages or with a status.
+ *
+ *   PU1. A pull takes at most what it asked for and ends with the broker's status, or with a typed error.
+ *   PU2. A message that arrives for a pull that was given up goes back at once, and so does what it had taken.
+ *
+ * Each pull has a subscription of its own: a message comes under the subject that it was stored with, so nothing else in it
+ * says whose request it answers.
+ */
+import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node"
+import { Effect } from "effect"
+import { berthError, type BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import { LANES, type Lane } from "../../core/words.ts"
+import type { Lanes } from "./lanes.ts"
+
+const ANSWER_MS = 5_000
+const NO_MESSAGES = 404
+const BATCH_OVER = 408
+
+/** Gives a message back for anybody, now. */
+export const giveBack = (connection: NatsConnection, message: Msg): void => {
+  if (message.reply !== undefined && message.reply !== "") connection.publish(message.reply, "-NAK")
+}
+
+/** What waits in a pool at this moment, higher lanes first, at most `countMax` messages. */
+export const look = (
+  connection: NatsConnection,
+  clock: Clock["Service"],
+  lanes: Lanes,
+  pool: string,
+  countMax: number,
+): Effect.Effect<readonly Msg[], BerthError> =>
+  Effect.suspend(() => {
+    const taken: Msg[] = []
+    const takeFrom = (lane: Lane): Effect.Effect<void, BerthError> =>
+      Effect.flatMap(lanes.of(pool, lane), (consumer) =>
+        take(connection, clock, lanes.stream, consumer, countMax - taken.length).pipe(
+          // The broker may not know the consumer any more: it is made anew next time.
+          Effect.tapError(() => Effect.sync(() => lanes.forget(consumer))),
+          Effect.map((more) => void taken.push(...more)),
+        ),
+      )
+    return Effect.forEach(LANES, (lane) => (taken.length >= countMax ? Effect.void : takeFrom(lane)), {
+      discard: true,
+    }).pipe(
+      Effect.as(taken),
+      Effect.catch((error) => (taken.length > 0 ? Effect.succeed(taken) : Effect.fail(error))),
+      Effect.onInterrupt(() => Effect.sync(() => taken.forEach((message) => giveBack(connection, message)))),
+    )
+  })
+
+const take = (
+  connection: NatsConnection,
+  clock: Clock["Service"],
+  stream: string,
+  consumer: string,
+  countMax: number,
+): Effect.Effect<readonly Msg[], BerthError> =>
+  Effect.callback<readonly Msg[], BerthError>((resume) => {
+    const taken: Msg[] = []
+    let arrived = 0
+    let isGivenUp = false
+    const inbox = createInbox()
+    const subscription = connection.subscribe(inbox, {
+      callback: (_error, message) => {
+        const status = message.headers?.code ?? 0
+        if (status !== 0) {
+          const isOver = status === NO_MESSAGES || status === BATCH_OVER
+          return end(isOver ? null : berthError("STORE_UNAVAILABLE", `pulling: the broker answered ${status}`))
+        }
+        arrived += 1
+        if (isGivenUp) giveBack(connection, message)
+        else taken.push(message)
+        if (arrived >= countMax) end(null)
+      },
+    })
+    const end = (error: BerthError | null): void => {
+      subscription.unsubscribe()
+      // What came before a failure is in our hands all the same.
+      resume(error === null || taken.length > 0 ? Effect.succeed(taken) : Effect.fail(error))
+    }
+    const request = JSON.stringify({ batch: countMax, no_wait: true })
+    connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, request, { reply: inbox })
+    return Effect.sync(() => {
+      isGivenUp = true
+      for (const message of taken) giveBack(connection, message)
+      // An answer that is still on its way is waited for, but not for ever: a broker that is away answers nothing.
+      clock.after(ANSWER_MS, () => subscription.unsubscribe())
+    })
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: ANSWER_MS,
+      orElse: () => Effect.fail(berthError("STORE_UNAVAILABLE", "pulling: the broker did not answer")),
+    }),
+  )

@@ -1,0 +1,105 @@
+/**
+ * The queue as a work-queue stream, a message's subject is `q.<pool>.<lane>.<task>`.
+ *
+ *   JQ1. One message per subject, and a second is refused: a repeat of a wake-up changes nothing.
+ *   JQ2. A pull looks into the lanes in order without waiting, then waits for a hint, at most `LOOK_MS`: hints may be lost,
+ *        and a delivery that comes back by itself has none.
+ *
+ * A message that was given back and not yet taken again counts as held: the broker does not tell them apart.
+ */
+import { Effect, type Scope } from "effect"
+import { asBerthError, type BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { Delivery, Queue, WakeUp } from "../../core/ports/queue.ts"
+import { LANES, type Lane } from "../../core/words.ts"
+import { encodePayload } from "../shared/payload.ts"
+import { deliveryOf } from "./delivery.ts"
+import { type Hints, openHints } from "./hints.ts"
+import { type Lanes, makeLanes } from "./lanes.ts"
+import type { Link } from "./link.ts"
+import { look } from "./pulls.ts"
+import { type Names, toToken } from "./token.ts"
+
+const ACK_WAIT_MS = 30_000
+/** The longest that a pull waits before it looks again. */
+const LOOK_MS = 250
+const PUBLISHES_AT_ONCE = 64
+
+type Publish = (wakeUp: WakeUp) => Effect.Effect<void, BerthError>
+type Address = Pick<WakeUp, "pool" | "lane" | "taskId">
+
+export const makeQueue = (
+  link: Link,
+  names: Names,
+  clock: Clock["Service"],
+  ackWaitMs = ACK_WAIT_MS,
+): Effect.Effect<Queue["Service"], BerthError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const hints = yield* openHints(link, names, clock)
+    const lanes = makeLanes(link, names, ackWaitMs)
+    const publish = publishing(link, names)
+    return {
+      publish: (wakeUps) =>
+        Effect.gen(function* () {
+          yield* Effect.forEach(wakeUps, publish, { concurrency: PUBLISHES_AT_ONCE, discard: true })
+          for (const pool of new Set(wakeUps.map((wakeUp) => wakeUp.pool))) hints.tell(pool)
+        }),
+      pull: pulling(link, lanes, hints, clock),
+      withdraw: (wakeUp) =>
+        Effect.gen(function* () {
+          const subject = yield* subjectOf(names, wakeUp)
+          const there = yield* link.lastOf(names.queueStream, subject)
+          if (there === null) return
+          // What lies beyond the consumer's newest delivery was in nobody's hands yet.
+          const { delivered } = yield* lanes.info(wakeUp.pool, wakeUp.lane)
+          if (there.seq > delivered.stream_seq) yield* link.purge(names.queueStream, subject, there.seq + 1)
+        }),
+      waiting: (pool) =>
+        Effect.map(
+          Effect.forEach(LANES, (lane) =>
+            Effect.map(lanes.info(pool, lane), (info) => [lane, info.num_pending] as const),
+          ),
+          (counts) => Object.fromEntries(counts) as Record<Lane, number>,
+        ),
+    }
+  })
+
+const subjectOf = (names: Names, { pool, lane, taskId }: Address): Effect.Effect<string, BerthError> =>
+  Effect.try({
+    try: () => `${names.prefix}q.${toToken(pool)}.${lane}.${toToken(taskId)}`,
+    catch: asBerthError,
+  })
+
+/** Refused and not there: either it was settled in between, and there is room now, or the broker is full. */
+function publishing(link: Link, names: Names): Publish {
+  const publish = (wakeUp: WakeUp, retriesLeft: number): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      const subject = yield* subjectOf(names, wakeUp)
+      const bytes = yield* Effect.try({ try: () => encodePayload(wakeUp), catch: asBerthError })
+      yield* link.publish(subject, bytes).pipe(
+        Effect.asVoid,
+        Effect.catch((error) =>
+          error.code !== "STORAGE_FULL"
+            ? Effect.fail(error)
+            : Effect.flatMap(link.lastOf(names.queueStream, subject), (there) => {
+                if (there !== null) return Effect.void
+                return retriesLeft > 0 ? publish(wakeUp, retriesLeft - 1) : Effect.fail(error)
+              }),
+        ),
+      )
+    })
+  return (wakeUp) => publish(wakeUp, 1)
+}
+
+function pulling(link: Link, lanes: Lanes, hints: Hints, clock: Clock["Service"]): Queue["Service"]["pull"] {
+  const pull = (pool: string, countMax: number, untilMonoMs: number): Effect.Effect<readonly Delivery[], BerthError> =>
+    Effect.gen(function* () {
+      const heard = hints.heard(pool)
+      const taken = yield* look(link.connection, clock, lanes, pool, countMax)
+      const leftMs = untilMonoMs - clock.monoMs()
+      if (taken.length > 0 || leftMs <= 0) return taken.flatMap((message) => deliveryOf(link, hints, message))
+      yield* hints.beyond(pool, heard, Math.min(leftMs, LOOK_MS))
+      return yield* pull(pool, countMax, untilMonoMs)
+    })
+  return (pool, countMax, waitMs) => Effect.suspend(() => pull(pool, countMax, clock.monoMs() + waitMs))
+}
