@@ -64,6 +64,8 @@ const listen = (host: string, file: string): Promise<void> =>
 
 const [, program, host, file] = process.argv
 if (program === import.meta.filename && host !== undefined && file !== undefined) {
+  // Whoever wants to know has gone.
+  process.stdin.on("end", () => process.exit()).resume()
   for (;;) {
     await listen(host, file)
     await sleep(RECONNECT_MS)
@@ -74,7 +76,7 @@ if (program === import.meta.filename && host !== undefined && file !== undefined
 export async function startWitness(engine: FoundEngine, path: string): Promise<Witness> {
   writeFileSync(path, "")
   const child = spawn(process.execPath, ["--import", "tsx", import.meta.filename, engine.host, path], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   })
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
   await new Promise<void>((resolve, reject) => {
