@@ -9,7 +9,7 @@ import type { LogEntry, LogRecord, OutputRecord, Seq, TaskRecord, TombstoneRecor
  *   EL2. `append` fails with VERSION_CONFLICT unless `expected` is the sequence of the subject's last record (0: none);
  *        of any number of writers at one version exactly one wins.
  *   EL3. Sequences grow over the whole log; an entry's sequence never changes.
- *   EL4. `last` sees every append that returned before it began, by whomever.
+ *   EL4. `last` sees every append that returned before it began, by whomever, and all that a read has shown before.
  *   EL5. `after` gives the first record of a subject after a sequence: whose append won?
  *   EL6. `appendOutput` needs no version, keeps the order of one caller's calls per task, and returns when durable.
  *   EL7. `readTask` gives the entries of one task (state and output) after a sequence, in log order, each once.

@@ -24,17 +24,19 @@ import type { Writer } from "./writer.ts"
 const PAGE_MAX = 250
 
 const OF_ONE = `select ${ENTRY} from entries where subject = ? and seq > ? order by seq limit ?`
+// Pages end at the head that the process knows: what is on the disk beyond it, `last` does not know yet (EL4).
 const OF_TASK = `
-  select * from (select ${ENTRY} from entries where subject = ?1 and seq > ?3 order by seq limit ?4)
+  select * from (select ${ENTRY} from entries where subject = ?1 and seq > ?3 and seq <= ?5 order by seq limit ?4)
   union all
-  select * from (select ${ENTRY} from entries where subject = ?2 and seq > ?3 order by seq limit ?4)
+  select * from (select ${ENTRY} from entries where subject = ?2 and seq > ?3 and seq <= ?5 order by seq limit ?4)
   order by seq limit ?4`
-const OF_ALL = `select ${ENTRY} from entries where seq > ? order by seq limit ?`
+const OF_ALL = `select ${ENTRY} from entries where seq > ? and seq <= ? order by seq limit ?`
 
 export function makeLog(known: Known, writer: Writer, reader: Connection): EventLog["Service"] {
   const read = (sql: string, ...values: readonly (string | number)[]): Effect.Effect<readonly LogEntry[], BerthError> =>
     Effect.flatMap(reader.all(sql, ...values), (rows) => attempt(() => rows.map(entryOf)))
-  const page = (afterSeq: Seq, entriesMax: number) => read(OF_ALL, afterSeq, Math.min(entriesMax, PAGE_MAX))
+  const page = (afterSeq: Seq, entriesMax: number) => 
+    Effect.suspend(() => read(OF_ALL, afterSeq, known.tail.head, Math.min(entriesMax, PAGE_MAX)))
   const submitted = (work: () => Parameters<Writer["submit"]>[0]): Effect.Effect<Seq, BerthError> =>
     Effect.flatMap(attempt(work), writer.submit)
   const lastFromDisk = (taskId: string) =>
@@ -61,7 +63,9 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
     lastControl: Effect.sync(() => known.control),
     after: (subject, afterSeq) => Effect.map(read(OF_ONE, subject, afterSeq, 1), (entries) => entries[0] ?? null),
     readTask: (taskId, afterSeq, entriesMax) =>
-      read(OF_TASK, stateSubject(taskId), outputSubject(taskId), afterSeq, entriesMax),
+      Effect.suspend(() =>
+        read(OF_TASK, stateSubject(taskId), outputSubject(taskId), afterSeq, entriesMax, known.tail.head),
+      ),
     feed: (afterSeq) => feedFrom(known.tail, page, afterSeq),
     head: Effect.sync(() => known.tail.head),
     purgeOutput: (taskId) => Effect.asVoid(writer.submit({ kind: "purgeOutput", taskId })),

@@ -1,10 +1,10 @@
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Fiber } from "effect"
 import { describe, expect, it } from "vitest"
 import type { BerthError } from "../../core/errors.ts"
 import { stateSubject } from "../../core/record.ts"
 import { codeOf } from "../support/code.ts"
 import { type EventLogTraits, type Log, logTests } from "../support/logUnderTest.ts"
-import { ended, printed, started, submitted, termBegan } from "../support/task.ts"
+import { ended, printed, started, submitted, termBegan, updated } from "../support/task.ts"
 import { damageGuarantees } from "./eventLogDamage.contract.ts"
 import { readingGuarantees } from "./eventLogReading.contract.ts"
 
@@ -127,6 +127,30 @@ export const eventLogContract = (traits: EventLogTraits): void => {
           const second = started(first.state)
           seq = yield* log.append(stateSubject("a"), seq, second)
           expect(yield* log.last("a")).toEqual({ seq, subject: "t.a.s", record: second })
+        }),
+      ),
+    )
+
+    it(
+      "EL4 `last` is never older than what a read has shown, also while appends are under way",
+      use(({ log }) =>
+        Effect.gen(function* () {
+          const oneTask = (id: string) =>
+            Effect.gen(function* () {
+              const first = submitted({ id })
+              let version = yield* log.append(stateSubject(id), 0, first)
+              for (let round = 0; round < traits.rounds / 20; round++) {
+                const record = updated(first.state, { round: String(round) })
+                const writing = yield* Effect.forkChild(log.append(stateSubject(id), version, record))
+                for (let shown = version; shown === version; ) {
+                  shown = (yield* log.readTask(id, version, 10)).at(-1)?.seq ?? version
+                  expect((yield* log.last(id))?.seq ?? 0).toBeGreaterThanOrEqual(shown)
+                }
+                version = yield* Fiber.join(writing)
+              }
+            })
+          const ids = Array.from({ length: 8 }, (_, i) => `t${i}`)
+          yield* Effect.forEach(ids, oneTask, { concurrency: "unbounded", discard: true })
         }),
       ),
     )

@@ -98,6 +98,26 @@ describe("group commit", () => {
     )
   })
 
+  it("EL4 what is on the disk but not yet absorbed is shown by no read: `last` would not know it", async () => {
+    await isolate(
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const failpoints = armedFailpoints({ "store.afterCommit": Deferred.await(gate) })
+        const { log } = yield* openStore(yield* temporaryDir, failpoints)
+        const writing = yield* Effect.forkChild(log.append("t.a.s", 0, submitted({ id: "a" })))
+        while (!failpoints.hits.includes("store.afterCommit")) yield* Effect.sleep(1)
+        expect(yield* log.readTask("a", 0, 10)).toEqual([])
+        const fed = yield* Effect.forkChild(takeFeed(log, 0, 1))
+        yield* Effect.sleep(1)
+        expect(fed.pollUnsafe()).toBeUndefined()
+        yield* Deferred.succeed(gate, undefined)
+        expect(yield* Fiber.join(writing)).toBe(1)
+        expect(yield* log.readTask("a", 0, 10)).toHaveLength(1)
+        expect(yield* Fiber.join(fed)).toHaveLength(1)
+      }),
+    )
+  })
+
   it("W3 a commit whose outcome is unknown is looked up on the disk before the next one", async () => {
     await isolate(
       Effect.gen(function* () {
