@@ -16,7 +16,9 @@ import type { Live } from "./live.ts"
  */
 
 /** How much the watcher's clock and the way to us may differ. */
-const SLACK_MS = 1_000
+const CLOCK_SLACK_MS = 250
+/** How long the watcher's own SIGKILL and report may take on a busy machine before ours ends everything without a report. */
+const REPORT_MS_MAX = 2_500
 const TERM_ALL = ["sh", "-c", "kill -TERM -1"]
 
 const isHarsher = (mode: StopMode, than: StopMode | null): boolean =>
@@ -64,8 +66,8 @@ const endedWithin = (ctx: Context, live: Live, ms: number): Effect.Effect<boolea
 function watcherLeftMs(ctx: Context, job: Job, live: Live): number | null {
   if (live.beganMonoMs === null) return null
   const ranMs = ctx.options.clock.monoMs() - live.beganMonoMs
-  if (ranMs < job.spec.timeoutMs - SLACK_MS / 4) return null
-  return Math.max(0, job.spec.timeoutMs + job.spec.graceMs + SLACK_MS - ranMs)
+  if (ranMs < job.spec.timeoutMs - CLOCK_SLACK_MS) return null
+  return Math.max(0, job.spec.timeoutMs + job.spec.graceMs + REPORT_MS_MAX - ranMs)
 }
 
 export const stopPlace = (ctx: Context, job: Job, id: string, mode: StopMode): Effect.Effect<void, BerthError> =>
