@@ -35,7 +35,7 @@ const OF_ALL = `select ${ENTRY} from entries where seq > ? and seq <= ? order by
 export function makeLog(known: Known, writer: Writer, reader: Connection): EventLog["Service"] {
   const read = (sql: string, ...values: readonly (string | number)[]): Effect.Effect<readonly LogEntry[], BerthError> =>
     Effect.flatMap(reader.all(sql, ...values), (rows) => attempt(() => rows.map(entryOf)))
-  const page = (afterSeq: Seq, entriesMax: number) => 
+  const page = (afterSeq: Seq, entriesMax: number) =>
     Effect.suspend(() => read(OF_ALL, afterSeq, known.tail.head, Math.min(entriesMax, PAGE_MAX)))
   const submitted = (work: () => Parameters<Writer["submit"]>[0]): Effect.Effect<Seq, BerthError> =>
     Effect.flatMap(attempt(work), writer.submit)
