@@ -1,10 +1,11 @@
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import type { Config } from "../../core/config.ts"
 import { Blobs } from "../../core/ports/blobs.ts"
 import { Clock } from "../../core/ports/clock.ts"
 import { EventLog } from "../../core/ports/eventLog.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
+import { Leases } from "../../core/ports/leases.ts"
 import { Queue } from "../../core/ports/queue.ts"
 import { Random } from "../../core/ports/random.ts"
 import { ReadModel } from "../../core/ports/readModel.ts"
@@ -42,6 +43,8 @@ export const nodePorts = Effect.gen(function* () {
     blobs: yield* Blobs,
     clock: yield* Clock,
     random: yield* Random,
+    /** Null where the lock of the data directory is the lease: nobody else can be there, and a predecessor is surely gone. */
+    leases: Option.getOrNull(yield* Effect.serviceOption(Leases)),
     failpoints: yield* Failpoints,
     turns: yield* Turns,
     programs: yield* Programs,
