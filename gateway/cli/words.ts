@@ -1,5 +1,6 @@
 /** How a task is told to people. */
 import type { Task, TaskOutcome } from "../client/publicTypes.ts"
+import { escapeControls } from "./escape.ts"
 import { showBytes, showMs } from "./quantities.ts"
 
 /** What a task is doing, in words. */
@@ -28,10 +29,11 @@ export function phaseWords(task: Task, nowMs: number): string {
   }
 }
 
-/** One line at the end: state, exit code, times, memory, id. */
+/** One line at the end: state, why where a program's exit does not say it, exit code, times, memory, id. */
 export function closingLine(outcome: TaskOutcome): string {
   const parts = [
     outcome.status + (outcome.ok || outcome.reason === null ? "" : ` (${outcome.reason})`),
+    outcome.message === null ? null : escapeControls(outcome.message),
     outcome.exitCode === null ? null : `exit ${outcome.exitCode}`,
     outcome.signal,
     outcome.wallMs === null ? null : `wall ${showMs(outcome.wallMs)}`,

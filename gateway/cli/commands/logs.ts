@@ -2,13 +2,13 @@ import type { Command } from "commander"
 import { OUTPUT_STREAMS } from "../../../core/words.ts"
 import type { TaskEvent, TaskHandle } from "../../client/publicTypes.ts"
 import { attempt, type CommandContext, type CommonFlags, withServerFlags } from "../command.ts"
-import { EXIT, exitCodeOf } from "../exitCode.ts"
+import { tellEnd } from "../ending.ts"
+import { EXIT } from "../exitCode.ts"
 import { follow } from "../follow.ts"
 import type { CliHost } from "../host.ts"
 import type { Printer } from "../printer.ts"
 import { parseWord, showBytes } from "../quantities.ts"
 import { openSession } from "../session.ts"
-import { closingLine } from "../words.ts"
 import { comeBack } from "./run.ts"
 
 type LogsFlags = CommonFlags & { readonly follow?: boolean; readonly stream?: string }
@@ -31,9 +31,7 @@ export function declareLogs(program: Command, context: CommandContext): void {
           if (flags.follow !== true) return await printSoFar(handle, flags, context.host, printer)
           const outcome = await follow(handle, context.host, printer, { comeBack: comeBack(handle, session) })
           if (outcome === null) return EXIT.cancelled
-          await printer.note(closingLine(outcome))
-          if (printer.json) await printer.say(JSON.stringify(outcome))
-          return exitCodeOf(outcome)
+          return await tellEnd(outcome, printer)
         } finally {
           await session.close()
         }

@@ -2,12 +2,12 @@ import type { Command } from "commander"
 import type { TaskHandle, TaskOutcome } from "../../client/publicTypes.ts"
 import { ArtifactsFolder } from "../artifactsFolder.ts"
 import { attempt, attemptWithClient, type CommandContext, type CommonFlags, withServerFlags } from "../command.ts"
-import { EXIT, exitCodeOf } from "../exitCode.ts"
+import { tellEnd } from "../ending.ts"
+import { EXIT } from "../exitCode.ts"
 import { follow } from "../follow.ts"
 import type { Printer } from "../printer.ts"
 import { type EmbedFlags, openSessionOrEmbed, type Session } from "../session.ts"
 import { type TaskFlags, taskRequest, withTaskFlags } from "../taskFlags.ts"
-import { closingLine } from "../words.ts"
 
 type RunFlags = CommonFlags & TaskFlags & EmbedFlags & { readonly artifacts?: string }
 type SubmitFlags = CommonFlags & TaskFlags & { readonly artifacts?: boolean }
@@ -49,9 +49,7 @@ async function run(
     const outcome = await follow(handle, host, printer, { comeBack: comeBack(handle, session) })
     if (outcome === null) return await left(handle, printer)
     if (folder !== null) await writeArtifacts(handle, outcome, folder, printer)
-    await printer.note(closingLine(outcome))
-    if (printer.json) await printer.say(JSON.stringify(outcome))
-    return exitCodeOf(outcome)
+    return await tellEnd(outcome, printer)
   } finally {
     await session.close()
   }

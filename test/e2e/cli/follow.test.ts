@@ -36,6 +36,13 @@ describe("does `run` behave like the program?", () => {
     expect(await cli.run(await cli.host(), [], ends)).toBe(expected)
   })
 
+  it("says why also where nobody asked for notes when the failure is ours, and not the program's", async () => {
+    const host = await cli.host()
+    const ends = { status: "failed", reason: "refused", exitCode: null, message: "there is no image nope:1" } as const
+    expect(await cli.run(host, [], ends)).toBe(125)
+    expect(host.err()).toMatch(/^berth: failed \(refused\) · there is no image nope:1 · .*task-1\n$/)
+  })
+
   it("with --json the last line of standard error is the result", async () => {
     const host = await cli.host()
     await cli.run(host, ["--json"], { cpuMs: 12 }, (program) => program.print("stderr", "no line end"))
