@@ -26,7 +26,7 @@ const executorOf = (engine: string, width: number): ExecutorShape => {
     worker: "bench",
     pool: "bench",
     markerKey: "bench",
-    uidBlock: 0,
+    leaseUids: () => Effect.succeed(0),
     guard: backend.guard,
     pullGuard: backend.guard,
     accepting: backend.accepting,

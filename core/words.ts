@@ -45,6 +45,13 @@ export const END_REASONS = [
 ] as const
 export type EndReason = (typeof END_REASONS)[number]
 
+/**
+ * What stands between a program and the host's kernel: that kernel's own namespaces and filters (`runc`), a kernel in user space
+ * (`runsc`, gVisor), or a virtual machine (`kata`). Stronger to the right.
+ */
+export const ISOLATIONS = ["runc", "runsc", "kata"] as const
+export type Isolation = (typeof ISOLATIONS)[number]
+
 export const OUTPUT_STREAMS = ["stdout", "stderr"] as const
 export type OutputStream = (typeof OUTPUT_STREAMS)[number]
 

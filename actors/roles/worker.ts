@@ -5,6 +5,7 @@ import { Effect, type Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
 import type { Telemetry } from "../../core/telemetry.ts"
+import type { Isolation } from "../../core/words.ts"
 import type { Deps } from "../worker/held.ts"
 import { startSweeping } from "../worker/sweeping.ts"
 import { takeOver } from "../worker/takeover.ts"
@@ -12,6 +13,9 @@ import { makeWorker, type Worker } from "../worker/worker.ts"
 import type { NodeOptions, NodePorts } from "./parts.ts"
 
 const REGISTRY_REFRESH_MS = 200
+/** Between two questions for what an engine has: while it has not answered yet, and afterwards. */
+const ISOLATIONS_FIRST_MS = 1_000
+const ISOLATIONS_AGAIN_MS = 30_000
 
 export interface WorkerRole {
   readonly worker: Worker
@@ -50,6 +54,13 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
     },
     (name) => name !== worker.name,
   )
+  let isolations: readonly Isolation[] = []
+  /** Apart from the registry's own rhythm: an engine that hangs must not make this worker look dead. */
+  const learnIsolations = Effect.gen(function* () {
+    const known = yield* Effect.exit(Effect.all(all.map((executor) => executor.isolations)))
+    if (known._tag === "Success") isolations = [...new Set(known.value.flat())]
+    yield* clock.sleep(known._tag === "Success" ? ISOLATIONS_AGAIN_MS : ISOLATIONS_FIRST_MS)
+  })
   const register = Effect.suspend(() =>
     workers.put({
       worker: worker.name,
@@ -60,6 +71,7 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
       // A backend that does not answer is given nothing, and the others go on.
       kinds: all.filter((executor) => executor.accepting()).flatMap(({ kinds }) => kinds),
       handlers: options.handlers,
+      isolations,
       labels: {},
       draining: worker.isDraining(),
       accepting: worker.accepting(),
@@ -72,6 +84,7 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
     yield* startSweeping({ executors: all, readModel, clock, worker, logger })
     yield* worker.begin
     yield* register
+    yield* Effect.forkScoped(Effect.forever(learnIsolations))
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(clock.sleep(REGISTRY_REFRESH_MS), Effect.ignore(register))))
   })
   const drain = Effect.andThen(

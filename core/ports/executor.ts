@@ -2,7 +2,7 @@ import { Context, type Effect } from "effect"
 import type { BerthError } from "../errors.ts"
 import type { AttemptResult, Artifact, EffectivePolicy } from "../task/result.ts"
 import type { Program, TaskSpec } from "../task/spec.ts"
-import type { EndReason, OutputStream } from "../words.ts"
+import type { EndReason, Isolation, OutputStream } from "../words.ts"
 
 /** All that an executor needs to know of one attempt. */
 export interface Job {
@@ -69,6 +69,8 @@ export interface ExecutorShape {
   readonly name: "docker" | "handler" | "process"
   readonly kinds: readonly Program["kind"][]
   readonly engineId: Effect.Effect<string | null, BerthError>
+  /** The isolation classes that the backend has, asked anew; empty where programs are not isolated at all. */
+  readonly isolations: Effect.Effect<readonly Isolation[], BerthError>
   /** False while the backend's breaker is open: nothing should be started. */
   readonly accepting: () => boolean
   readonly create: (job: Job) => Effect.Effect<Placement, BerthError>

@@ -1,5 +1,6 @@
 import { Context, type Effect } from "effect"
 import type { BerthError } from "../errors.ts"
+import type { Isolation } from "../words.ts"
 
 /** What a worker tells about itself. */
 export interface WorkerInfo {
@@ -11,6 +12,8 @@ export interface WorkerInfo {
   /** Kinds of work it takes: runtime and image need a container executor. */
   readonly kinds: readonly string[]
   readonly handlers: readonly string[]
+  /** Classes that its engine has; empty until the engine was asked, and where there is none. */
+  readonly isolations: readonly Isolation[]
   readonly labels: Readonly<Record<string, string>>
   readonly draining: boolean
   /** False while its engine's breaker is open: it pulls nothing. */

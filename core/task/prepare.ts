@@ -4,7 +4,7 @@ import { type BerthError, berthError } from "../errors.ts"
 import { LIMITS } from "../limits.ts"
 import { RETRY_DEFAULT } from "../policy/retry.ts"
 import { runtimeByName } from "../runtime/catalogue.ts"
-import { type Lane, laneRank } from "../words.ts"
+import { type Isolation, type Lane, laneRank } from "../words.ts"
 import type { FileRequest, SubmitRequest } from "./request.ts"
 import type { Program, ProgramFile, TaskSpec } from "./spec.ts"
 
@@ -69,9 +69,9 @@ function programOf(request: SubmitRequest, { handlers }: PrepareContext): Progra
 }
 
 function handlerProgram(request: SubmitRequest, handler: string, handlers: readonly string[] | null): Program {
-  const foreign = (["code", "files", "entry", "command", "args", "env", "stdin", "artifacts", "limits"] as const).find(
-    (field) => request[field] !== undefined,
-  )
+  const foreign = (
+    ["code", "files", "entry", "command", "args", "env", "stdin", "artifacts", "limits", "isolation"] as const
+  ).find((field) => request[field] !== undefined)
   if (foreign !== undefined) throw invalid(`a handler takes input, not ${foreign}`, foreign)
   if (handlers !== null && !handlers.includes(handler))
     throw berthError("HANDLER_UNKNOWN", `no handler is called "${handler}"`, { path: "params.handler" })
@@ -158,11 +158,14 @@ function specOf(
       pidsMax: limits.pidsMax ?? usual.pidsMax ?? config.pidsMax,
       tmpfsBytes: limits.tmpfsBytes ?? usual.tmpfsBytes ?? config.tmpfsBytes,
     },
+    ...(request.isolation === undefined ? {} : { isolation: isolationOf(request.isolation) }),
     artifacts: request.artifacts ?? false,
     requestHash,
     idempotencyKey: request.idempotencyKey ?? null,
   }
 }
+
+const isolationOf = (asked: Isolation | "gvisor"): Isolation => (asked === "gvisor" ? "runsc" : asked)
 
 /** The lane asked for, or the usual one, unless the token forbids it. */
 export function laneAllowed(asked: Lane | undefined, laneMax: Lane): Lane {

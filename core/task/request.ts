@@ -1,4 +1,4 @@
-import type { Lane } from "../words.ts"
+import type { Isolation, Lane } from "../words.ts"
 
 /** One file as a client sends it. */
 export interface FileRequest {
@@ -42,10 +42,12 @@ export interface SubmitRequest {
     readonly pidsMax?: number
     readonly tmpfsBytes?: number
   }
+  /** What it must be kept apart by; `gvisor` is another name for `runsc`. Refused where the engine does not have it. */
+  readonly isolation?: Isolation | "gvisor"
   /** Keep what the program leaves in /box/out. Default false. */
   readonly artifacts?: boolean
   readonly idempotencyKey?: string
 }
 
 /** Fields that later versions will take; sending one now is answered with NOT_YET. */
-export const RESERVED_FIELDS = ["action", "pool", "requires", "isolation", "secrets"] as const
+export const RESERVED_FIELDS = ["action", "pool", "requires", "secrets"] as const

@@ -1,4 +1,4 @@
-import type { Lane } from "../words.ts"
+import type { Isolation, Lane } from "../words.ts"
 import type { RetryPolicy } from "../policy/retry.ts"
 
 /** One file of a program. `path` is relative to `/box`, normal, without `..`. */
@@ -58,6 +58,8 @@ export interface TaskSpec {
   /** What happens when the worker that ran it is lost. Default `retry`, which uses up no attempt. */
   readonly onLost: "retry" | "fail"
   readonly limits: ResourceLimits
+  /** The class that it must run in; absent: `runc`, the usual one. */
+  readonly isolation?: Isolation
   /** Whether /box/out is collected after the program ended. */
   readonly artifacts: boolean
   /** SHA-256 of the request as sent, in hex; tells a repeat from a mismatch. */

@@ -3,7 +3,7 @@ import type { Command } from "commander"
 import { LIMITS } from "../../core/limits.ts"
 import { RETRY_DEFAULT } from "../../core/policy/retry.ts"
 import { RUNTIMES, runtimeByName, runtimeForFile } from "../../core/runtime/catalogue.ts"
-import { LANES } from "../../core/words.ts"
+import { ISOLATIONS, LANES } from "../../core/words.ts"
 import type { FileRequest, SubmitRequest } from "../client/publicTypes.ts"
 import { bytesField } from "./bytesField.ts"
 import type { CliHost } from "./host.ts"
@@ -34,6 +34,7 @@ export interface TaskFlags {
   readonly cpus?: string
   readonly pids?: string
   readonly tmpfs?: string
+  readonly isolation?: string
   readonly retries?: string
   readonly retryDelay?: string
   readonly startAt?: string
@@ -64,6 +65,7 @@ export const withTaskFlags = (command: Command): Command =>
     .option("--cpus <number>", "share of the CPU, such as 0.5")
     .option("--pids <number>", "processes and threads")
     .option("--tmpfs <size>", "size of /box and of /tmp each")
+    .option("--isolation <class>", `what it must be kept apart by: ${ISOLATIONS.join(", ")} (default: runc)`)
     .option("--retries <number>", "further attempts when one fails (default: 0)")
     .option("--retry-delay <duration>", "before the second attempt; grows with each (default: 1s)")
     .option("--start-at <when>", "not before: a time, or a duration from now")
@@ -154,6 +156,9 @@ function policy(flags: TaskFlags, nowMs: number): Partial<SubmitRequest> {
   const limits = resourceLimits(flags)
   return {
     ...(flags.lane === undefined ? {} : { lane: parseWord("--lane", flags.lane, LANES) }),
+    ...(flags.isolation === undefined
+      ? {}
+      : { isolation: parseWord("--isolation", flags.isolation, [...ISOLATIONS, "gvisor"] as const) }),
     ...(flags.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", flags.timeout) }),
     ...(flags.grace === undefined ? {} : { graceMs: parseDurationMs("--grace", flags.grace) }),
     ...(flags.retries === undefined

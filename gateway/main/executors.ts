@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto"
 import { join } from "node:path"
+import { Effect } from "effect"
 import { dockerExecutor } from "../../actors/executor/docker/index.ts"
 import { pingEngine } from "../../actors/executor/docker/ping.ts"
 import { type Handlers, handlerExecutor } from "../../actors/executor/handler/index.ts"
@@ -10,8 +11,10 @@ import { RETRY_BUDGET_LIMITS } from "../../core/policy/retryBudget.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
 import type { Failpoints } from "../../core/ports/failpoints.ts"
+import type { Isolation } from "../../core/words.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { ExecutorName } from "./choices.ts"
+import { hostUids } from "./hostUids.ts"
 
 export interface ExecutorsOptions {
   readonly name: ExecutorName
@@ -63,13 +66,15 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     slots: { slots: options.slots, waitingMax: 1_024, waitMsMax: 60_000 },
   })
   const pulls: Backend = makeBackend("pull", shared)
+  const uids = hostUids(options.worker)
+  let isolations: readonly Isolation[] = []
   const docker = dockerExecutor({
     engine: options.engine,
     cluster,
     worker: options.worker,
     pool: options.pool,
     markerKey: createHmac("sha256", options.secret).update("markers").digest("hex"),
-    uidBlock: 0,
+    leaseUids: uids.lease,
     guard: engine.guard,
     pullGuard: pulls.guard,
     accepting: engine.accepting,
@@ -77,11 +82,15 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     clock,
   })
   return {
-    all: [docker, handler],
+    all: [
+      { ...docker, isolations: Effect.tap(docker.isolations, (has) => Effect.sync(() => (isolations = has))) },
+      handler,
+    ],
     detail: (name) =>
-      name === "docker" ? { engine: options.engine, breaker: engine.state(), pulls: pulls.state() } : {},
+      name === "docker" ? { engine: options.engine, isolations, breaker: engine.state(), pulls: pulls.state() } : {},
     close: () => {
       engine.close()
+      uids.close()
       pulls.close()
     },
   }

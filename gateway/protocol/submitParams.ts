@@ -1,6 +1,7 @@
 /** What `task.submit` takes: the bounds of one request, and which fields go together. Decodes to core's SubmitRequest. */
 import { Schema } from "effect"
 import { LIMITS } from "../../core/limits.ts"
+import { ISOLATIONS } from "../../core/words.ts"
 import {
   argumentText,
   atMs,
@@ -110,6 +111,11 @@ export const SubmitParams = Schema.Struct({
     }),
   ),
   limits: Schema.optionalKey(Limits),
+  isolation: Schema.optionalKey(
+    Schema.Literals([...ISOLATIONS, "gvisor"]).annotate({
+      description: "What it must be kept apart by; refused where the engine does not have it. Default `runc`.",
+    }),
+  ),
   artifacts: Schema.optionalKey(
     Schema.Boolean.annotate({ description: "Keep what is left in /box/out. Default false." }),
   ),

@@ -18,6 +18,7 @@ const BELONGS = {
   stdin: ["runtime", "image"],
   limits: ["runtime", "image"],
   artifacts: ["runtime", "image"],
+  isolation: ["runtime", "image"],
   input: ["handler"],
 } as const
 

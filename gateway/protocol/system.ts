@@ -1,6 +1,6 @@
 /** What is told of the node and its queue. Types equal to actors' SystemInfo and QueueStats (test/types). */
 import { Schema } from "effect"
-import { LANES, STATUSES } from "../../core/words.ts"
+import { ISOLATIONS, LANES, STATUSES } from "../../core/words.ts"
 import { AtMs, SeqField } from "./fields.ts"
 
 /** A struct with one count for each of a closed list of words. */
@@ -15,6 +15,7 @@ const WorkerInfo = Schema.Struct({
   slots: Schema.Finite,
   kinds: Schema.Array(Schema.String),
   handlers: Schema.Array(Schema.String),
+  isolations: Schema.Array(Schema.Literals(ISOLATIONS)),
   labels: Schema.Record(Schema.String, Schema.String),
   draining: Schema.Boolean,
   accepting: Schema.Boolean,

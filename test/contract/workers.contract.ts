@@ -17,6 +17,7 @@ const info = (worker: string, more: Partial<WorkerInfo> = {}): WorkerInfo => ({
   slots: 4,
   kinds: ["runtime", "image"],
   handlers: [],
+  isolations: ["runc"],
   labels: { zone: "a" },
   draining: false,
   accepting: true,

@@ -190,6 +190,7 @@ export function executorOf(
     name: kind,
     kinds: keepsPlaces ? ["image", "runtime"] : ["handler"],
     engineId: Effect.succeed(keepsPlaces ? "engine-1" : null),
+    isolations: Effect.succeed(["runc"]),
     accepting: () => true,
     create: (job) =>
       step(`create ${job.taskId}`, () => {

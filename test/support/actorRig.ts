@@ -146,6 +146,7 @@ export const workerInfo = (more: Partial<WorkerInfo> = {}): WorkerInfo => ({
   slots: 4,
   kinds: ["handler", "image", "runtime"],
   handlers: [],
+  isolations: ["runc"],
   labels: {},
   draining: false,
   accepting: true,

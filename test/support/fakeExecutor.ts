@@ -150,6 +150,7 @@ export function fakeExecutor(
     name: "docker",
     kinds,
     engineId: Effect.succeed("engine-1"),
+    isolations: Effect.succeed(["runc"]),
     accepting: () => accepting,
     create: (job) =>
       Effect.map(step("create", job.taskId), (): Placement => {

@@ -33,8 +33,15 @@ const gone = async (pid: number): Promise<void> => {
   while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, GONE_LOOK_MS))
 }
 
-/** @param keepsContainers - whether containers go on while the engine is away (`live-restore`) */
-export async function startPrivateEngine(folder: string, keepsContainers: boolean): Promise<PrivateEngine> {
+/**
+ * @param keepsContainers - whether containers go on while the engine is away (`live-restore`)
+ * @param more - further flags of `dockerd`
+ */
+export async function startPrivateEngine(
+  folder: string,
+  keepsContainers: boolean,
+  more: readonly string[] = [],
+): Promise<PrivateEngine> {
   const host = `unix://${folder}/docker.sock`
   const logFile = join(folder, "dockerd.log")
   const flags = [
@@ -46,6 +53,7 @@ export async function startPrivateEngine(folder: string, keepsContainers: boolea
     "--iptables=false",
     "--ip6tables=false",
     ...(keepsContainers ? ["--live-restore"] : []),
+    ...more,
   ]
   let pid = 0
   const start = async (): Promise<FoundEngine> => {

@@ -2,19 +2,22 @@ import type { ContainerInspectInfo } from "dockerode"
 import { Effect } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import { CALLS, connectEngine, Engine } from "./client.ts"
-import { cachedFacts, type EngineFacts } from "./facts.ts"
+import { type CachedFacts, cachedFacts } from "./facts.ts"
 import type { ImageFacts } from "./image.ts"
 import { LiveContainers } from "./live.ts"
 import { DEFAULTS, type DockerOptions } from "./options.ts"
 import { makePull, type Pull } from "./pull.ts"
 import { makeShellProbe, type ProbeInput } from "./shell.ts"
+import { leasedBlock } from "./uids.ts"
 
 /** What the parts of the executor share: the engine, what is known of it, and the containers under way. */
 export interface Context {
   readonly options: DockerOptions
   readonly engine: Engine
   readonly live: LiveContainers
-  readonly facts: Effect.Effect<EngineFacts, BerthError>
+  readonly facts: CachedFacts
+  /** The block of user ids that this worker leased. */
+  readonly uidBlock: Effect.Effect<number, BerthError>
   readonly pull: Pull | null
   readonly hasShell: (image: ImageFacts, input: ProbeInput) => Effect.Effect<boolean, BerthError>
   /** By id or name; null when it does not exist. */
@@ -57,6 +60,7 @@ export function makeContext(options: DockerOptions): Context {
     engine,
     live: new LiveContainers(),
     facts: cachedFacts(engine),
+    uidBlock: leasedBlock(engine, options.leaseUids),
     pull: (options.pull ?? DEFAULTS.pull) ? makePull(engine.docker, options) : null,
     hasShell: makeShellProbe(engine),
     inspect,

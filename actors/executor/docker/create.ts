@@ -2,14 +2,16 @@ import type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode"
 import { Effect } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { Job, Placement } from "../../../core/ports/executor.ts"
+import type { Isolation } from "../../../core/words.ts"
 import { CALLS } from "./client.ts"
 import type { Context } from "./context.ts"
 import { effectivePolicy, profileError } from "./effective.ts"
 import { chooseImage } from "./image.ts"
+import { isolationsOf, runtimeOf } from "./isolation.ts"
 import { containerName, LABEL } from "./names.ts"
-import { DEFAULTS } from "./options.ts"
 import { containerProgram, type Plan, planOf } from "./plan.ts"
 import { createOptions, PROFILE_VERSION } from "./profile.ts"
+import { uidOf } from "./uids.ts"
 
 /**
  * Makes an attempt's container and starts nothing (EX1).
@@ -19,44 +21,42 @@ import { createOptions, PROFILE_VERSION } from "./profile.ts"
  *   CR2. What was created is read back and compared before it is used; if anything differs, it is removed.
  */
 
-const UIDS_PER_BLOCK = 1_000
-const FIRST_UID = 100_000
+interface Wall {
+  /** The engine's name for the runtime of the class that the task asks for. */
+  readonly runtime: string
+  readonly apparmor: boolean
+}
 
-export const uidOf = (uidBlock: number, slot: number): number =>
-  FIRST_UID + UIDS_PER_BLOCK * uidBlock + (slot % UIDS_PER_BLOCK)
-
-const isolationOf = (
-  ctx: Context,
-): Effect.Effect<{ readonly isolation: string; readonly apparmor: boolean }, BerthError> =>
-  Effect.flatMap(ctx.facts, (facts) => {
-    const wanted = ctx.options.isolation
-    const usual = facts.runtimes.includes(DEFAULTS.isolation) ? DEFAULTS.isolation : facts.defaultRuntime
-    const isolation = wanted ?? usual
-    return facts.runtimes.includes(isolation)
-      ? Effect.succeed({ isolation, apparmor: facts.securityModules.includes("apparmor") })
-      : Effect.fail(
-          berthError(
-            "ISOLATION_UNAVAILABLE",
-            `the engine has no runtime ${isolation}; it has ${facts.runtimes.join(", ")}`,
-          ),
-        )
+/** An engine that seems to lack the class is asked once more: it may have been started again with it. */
+const wallFor = (ctx: Context, isolation: Isolation): Effect.Effect<Wall, BerthError> =>
+  Effect.gen(function* () {
+    let facts = yield* ctx.facts.known
+    if (runtimeOf(isolation, facts) === null) facts = yield* ctx.facts.fresh
+    const runtime = runtimeOf(isolation, facts)
+    if (runtime !== null) return { runtime, apparmor: facts.securityModules.includes("apparmor") }
+    const has = isolationsOf(facts).join(", ")
+    return yield* Effect.fail(
+      berthError("ISOLATION_UNAVAILABLE", `the engine has nothing for isolation ${isolation}; it has ${has || "none"}`),
+    )
   })
+
+const isolationOf = (job: Job): Isolation => job.spec.isolation ?? "runc"
 
 /** Image, commands and way of running, without making anything. */
 export const planFor = (ctx: Context, job: Job): Effect.Effect<Plan, BerthError> =>
   Effect.gen(function* () {
     const program = yield* containerProgram(job)
     const chosen = yield* chooseImage(ctx.engine, program, ctx.pull)
-    const probe = yield* isolationOf(ctx)
+    const probe = yield* wallFor(ctx, isolationOf(job))
     const hasShell = yield* ctx.hasShell(chosen.image, { ...probe, cluster: ctx.options.cluster })
     const plan = planOf(job, program, chosen, hasShell)
     return "code" in plan ? yield* Effect.fail(plan) : plan
   })
 
 const bodyFor = (ctx: Context, job: Job, plan: Plan): Effect.Effect<ContainerCreateOptions, BerthError> =>
-  Effect.map(isolationOf(ctx), (isolation) =>
+  Effect.map(Effect.all([wallFor(ctx, isolationOf(job)), ctx.uidBlock]), ([wall, uidBlock]) =>
     createOptions({
-      ...isolation,
+      ...wall,
       name: containerName(job),
       cluster: ctx.options.cluster,
       worker: job.worker,
@@ -64,7 +64,8 @@ const bodyFor = (ctx: Context, job: Job, plan: Plan): Effect.Effect<ContainerCre
       imageId: plan.chosen.image.id,
       imageVolumes: plan.chosen.image.volumes,
       imageEnv: plan.chosen.image.env,
-      uid: uidOf(ctx.options.uidBlock, job.slot),
+      uid: uidOf(uidBlock, job.slot),
+      uidBlock,
       limits: job.spec.limits,
       argv: plan.argv,
       env: plan.bootstrapped ? {} : plan.program.env,
@@ -75,6 +76,7 @@ const bodyFor = (ctx: Context, job: Job, plan: Plan): Effect.Effect<ContainerCre
 const isOursUnstarted = (found: ContainerInspectInfo, body: ContainerCreateOptions): boolean =>
   found.State.Status === "created" &&
   found.Image === body.Image &&
+  found.Config.User === body.User &&
   found.Config.Labels[LABEL.profile] === PROFILE_VERSION &&
   found.Config.Labels[LABEL.cluster] === body.Labels?.[LABEL.cluster] &&
   found.Config.Labels[LABEL.worker] === body.Labels?.[LABEL.worker]
@@ -112,5 +114,5 @@ export const createPlace = (ctx: Context, job: Job): Effect.Effect<Placement, Be
       return yield* Effect.fail(refused)
     }
     ctx.live.of(containerId).plan = plan
-    return { containerId, imageDigest: plan.chosen.image.digest, policy: effectivePolicy(found) }
+    return { containerId, imageDigest: plan.chosen.image.digest, policy: effectivePolicy(found, isolationOf(job)) }
   })

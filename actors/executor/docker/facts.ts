@@ -87,16 +87,19 @@ export const askFacts = (engine: Engine): Effect.Effect<EngineFacts, BerthError>
     ([info, version]) => factsOf(info, version),
   )
 
-/** Asks once, and again only after a failure: neither changes while an engine runs. */
-export function cachedFacts(engine: Engine): Effect.Effect<EngineFacts, BerthError> {
-  let known: EngineFacts | null = null
-  return Effect.suspend(() =>
-    known !== null
-      ? Effect.succeed(known)
-      : Effect.tap(askFacts(engine), (facts) =>
-          Effect.sync(() => {
-            known = facts
-          }),
-        ),
+export interface CachedFacts {
+  /** As last heard; asked for if nothing was heard yet. */
+  readonly known: Effect.Effect<EngineFacts, BerthError>
+  /** Asked anew, and known from then on: an engine that was started again may have other runtimes. */
+  readonly fresh: Effect.Effect<EngineFacts, BerthError>
+}
+
+export function cachedFacts(engine: Engine): CachedFacts {
+  let heard: EngineFacts | null = null
+  const fresh = Effect.tap(askFacts(engine), (facts) =>
+    Effect.sync(() => {
+      heard = facts
+    }),
   )
+  return { fresh, known: Effect.suspend(() => (heard === null ? fresh : Effect.succeed(heard))) }
 }

@@ -7,6 +7,7 @@ import { collectPlace } from "./collect.ts"
 import { makeContext } from "./context.ts"
 import { createPlace } from "./create.ts"
 import { askFacts, type EngineFacts } from "./facts.ts"
+import { isolationsOf } from "./isolation.ts"
 import { containerName } from "./names.ts"
 import type { DockerOptions } from "./options.ts"
 import { findPlaces } from "./places.ts"
@@ -42,7 +43,8 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
   return {
     name: "docker",
     kinds: ["runtime", "image"],
-    engineId: Effect.map(ctx.facts, ({ engineId }) => engineId),
+    engineId: Effect.map(ctx.facts.known, ({ engineId }) => engineId),
+    isolations: Effect.map(ctx.facts.fresh, isolationsOf),
     accepting: options.accepting,
     engineFacts: askFacts(ctx.engine),
     create: (job) => createPlace(ctx, job),

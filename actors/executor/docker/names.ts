@@ -7,6 +7,8 @@ export const LABEL = {
   worker: "berth.worker",
   pool: "berth.pool",
   profile: "berth.profile",
+  /** Block of user ids, see uids.ts. */
+  uids: "berth.uids",
 } as const
 
 /** The name makes create idempotent: one container per task and epoch. */

@@ -26,8 +26,8 @@ export interface DockerOptions {
   readonly pool: string
   /** Known to every worker of the cluster and to nobody else; markers and adoption depend on it. */
   readonly markerKey: string
-  /** The block of 1,000 user ids that this worker leases, 0-based: ids are `100000 + 1000 * uidBlock + slot`. */
-  readonly uidBlock: number
+  /** Leases a block of user ids, asked once; `inUse` are the blocks of containers that exist, of whatever cluster. */
+  readonly leaseUids: (inUse: ReadonlySet<number>) => Effect.Effect<number, BerthError>
   readonly guard: Guard
   /** Its own guard: a registry that is down says nothing about the engine. */
   readonly pullGuard: Guard
@@ -41,8 +41,6 @@ export interface DockerOptions {
   readonly secrets?: (job: Job) => Effect.Effect<Readonly<Record<string, string>>, BerthError>
   readonly registryLogin?: (image: string) => RegistryLogin | null
   readonly onPull?: (progress: PullProgress) => void
-  /** OCI runtime for programs. Default `runc`. */
-  readonly isolation?: string
   /** Whether images that the engine lacks are pulled. Default true. */
   readonly pull?: boolean
   readonly pullMsMax?: number
@@ -54,7 +52,6 @@ export interface DockerOptions {
 }
 
 export const DEFAULTS = {
-  isolation: "runc",
   pull: true,
   pullMsMax: 10 * 60_000,
   pullsAtOnce: 2,

@@ -23,13 +23,15 @@ export interface ProfileInput {
   /** `Config.Env` of the image. */
   readonly imageEnv: readonly string[]
   readonly uid: number
+  /** Null for what has no slot, such as a probe. */
+  readonly uidBlock: number | null
   readonly limits: ResourceLimits
   readonly argv: readonly string[]
   /** Only for images without a shell; all other environment comes through stdin. */
   readonly env: Readonly<Record<string, string>>
   readonly feeds: boolean
   /** OCI runtime by the engine's name for it. */
-  readonly isolation: string
+  readonly runtime: string
   readonly apparmor: boolean
 }
 
@@ -37,7 +39,7 @@ export interface ProfileInput {
 export const PROFILE_VERSION = `1-${SECCOMP_HASH}`
 
 /** Variables through which an image could load code into our bootstrap or into every program. */
-const BLANKED = [
+export const LOADER_VARIABLES = [
   "LD_PRELOAD",
   "LD_LIBRARY_PATH",
   "LD_AUDIT",
@@ -84,7 +86,7 @@ function tmpfsOf(input: ProfileInput): Record<string, string> {
 
 function environmentOf(input: ProfileInput): string[] {
   const set = new Set(input.imageEnv.map((line) => line.split("=", 1)[0]))
-  const blanked = BLANKED.filter((name) => set.has(name) && !(name in input.env)).map((name) => `${name}=`)
+  const blanked = LOADER_VARIABLES.filter((name) => set.has(name) && !(name in input.env)).map((name) => `${name}=`)
   return [...blanked, ...Object.entries(input.env).map(([name, value]) => `${name}=${value}`)]
 }
 
@@ -128,7 +130,7 @@ function hostConfigOf(input: ProfileInput): HostConfig {
     Dns: [],
     ExtraHosts: [],
     Sysctls: {},
-    Runtime: input.isolation,
+    Runtime: input.runtime,
   }
 }
 
@@ -146,6 +148,7 @@ export const createOptions = (input: ProfileInput): ContainerCreateOptions & { r
     [LABEL.worker]: input.worker,
     [LABEL.pool]: input.pool,
     [LABEL.profile]: PROFILE_VERSION,
+    ...(input.uidBlock === null ? {} : { [LABEL.uids]: String(input.uidBlock) }),
   },
   Healthcheck: { Test: ["NONE"] },
   Tty: false,

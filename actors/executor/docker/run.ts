@@ -5,7 +5,7 @@ import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/exec
 import type { OutputStream } from "../../../core/words.ts"
 import { CALLS } from "./client.ts"
 import type { Context } from "./context.ts"
-import { planFor, uidOf } from "./create.ts"
+import { planFor } from "./create.ts"
 import { EngineStream, feedAll } from "./engineStream.ts"
 import { bareExitOf } from "./exit.ts"
 import { Listener } from "./listen.ts"
@@ -16,6 +16,7 @@ import { DEFAULTS } from "./options.ts"
 import { feedFor, type Plan } from "./plan.ts"
 import { lost, settle, type Watch } from "./settle.ts"
 import { stopPlace } from "./stop.ts"
+import { uidOf } from "./uids.ts"
 
 /**
  * Feeds, starts and follows one container to its program's end (EX2).
@@ -103,6 +104,7 @@ export const runPlace = (
     const id = yield* placeId(place)
     const live = ctx.live.of(id)
     const plan = yield* planOfRun(ctx, job, live)
+    const uid = uidOf(yield* ctx.uidBlock, job.slot)
     const secrets = ctx.options.secrets === undefined ? {} : yield* ctx.options.secrets(job)
     const nonce = nonceOf(ctx.options.markerKey, id)
     const { bootstrapped } = plan
@@ -114,7 +116,6 @@ export const runPlace = (
         live.close = () => stream.close()
         yield* start(ctx, id)
         if (bootstrapped) {
-          const uid = uidOf(ctx.options.uidBlock, job.slot)
           const parts = feedFor(job, plan, { nonce, uid, holdMs: ctx.options.holdMs ?? DEFAULTS.holdMs, secrets })
           // A feed that breaks is told by the bootstrap, which then runs nothing.
           yield* Effect.forkScoped(

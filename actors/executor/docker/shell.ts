@@ -13,7 +13,7 @@ const PROBE_LIMITS = { memoryBytes: 32 * 1024 * 1024, cpuMilli: 1_000, pidsMax: 
 
 export interface ProbeInput {
   readonly cluster: string
-  readonly isolation: string
+  readonly runtime: string
   readonly apparmor: boolean
 }
 
@@ -34,6 +34,7 @@ export function makeShellProbe(
       imageVolumes: image.volumes,
       imageEnv: image.env,
       uid: 99_999,
+      uidBlock: null,
       limits: PROBE_LIMITS,
       argv: ["sh", "-c", NEEDED],
       env: {},

@@ -64,6 +64,7 @@ export const handlerExecutor = (options: HandlerExecutorOptions): HandlerExecuto
     kinds: ["handler"],
     names: Object.keys(options.handlers),
     engineId: Effect.succeed(null),
+    isolations: Effect.succeed([]),
     accepting: () => true,
     lateCounts: () => ({ ...late }),
     create,

@@ -65,6 +65,8 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
         )
 
   const create = (job: Job): Effect.Effect<Placement, BerthError> => {
+    if (job.spec.isolation !== undefined)
+      return Effect.fail(berthError("ISOLATION_UNAVAILABLE", "programs run here as plain processes, without isolation"))
     const name = placeName(job)
     const note = { cluster, worker: job.worker, taskId: job.taskId, epoch: job.epoch }
     return makeBox(pathsOf(root, name), note).pipe(
@@ -101,6 +103,7 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
     name: "process",
     kinds: ["runtime"],
     engineId: Effect.succeed(`process:${options.hostId}`),
+    isolations: Effect.succeed([]),
     accepting: () => true,
     create,
     run: (job, place, sink) => withPlace(nameOf(job, place), (program) => program.run(job, sink, options.path)),

@@ -75,7 +75,7 @@ export class Rig {
       worker: "w",
       pool: "default",
       markerKey: "key of the tests",
-      uidBlock: 7,
+      leaseUids: () => Effect.succeed(7),
       guard: (_call, run) => run,
       pullGuard: (_call, run) => run,
       accepting: () => true,

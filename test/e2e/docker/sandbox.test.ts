@@ -42,6 +42,13 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
       capabilitiesDropped: ["ALL"],
       pidsMax: 64,
       user: "107000:107000",
+      isolation: "runc",
+      runtime: "runc",
+      cpuShares: 512,
+      oomScoreAdj: 500,
+      maskedPaths: 12,
+      readonlyPaths: 5,
+      logBytesMax: 8 * 1024 * 1024,
     })
     await rig.remove(started)
   })
@@ -63,7 +70,8 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
       argv: found.Config.Entrypoint as string[],
       env: {},
       feeds: true,
-      isolation: "runc",
+      uidBlock: 7,
+      runtime: "runc",
       apparmor: (found.HostConfig.SecurityOpt ?? []).some((option: string) => option.startsWith("apparmor")),
     })
     expect(differences(body, found)).toEqual([])
@@ -73,6 +81,11 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     weaker.HostConfig.SecurityOpt = ["no-new-privileges"]
     weaker.HostConfig.Tmpfs = { "/box": "rw" }
     expect(differences(body, weaker).sort()).toEqual(["CapDrop", "ReadonlyRootfs", "SecurityOpt", "Tmpfs"])
+    const opened = structuredClone(found)
+    opened.HostConfig.PidMode = "host"
+    opened.HostConfig.GroupAdd = ["0"]
+    opened.Config.Env = ["LD_PRELOAD=/evil.so"]
+    expect(differences(body, opened).sort()).toEqual(["Env", "GroupAdd", "PidMode"])
     await rig.remove({ job, place })
   })
 
@@ -212,8 +225,8 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
       ],
     ] as const
     for (const [job, code] of codes) expect((await failureOf(rig.executor.create(job))).code).toBe(code)
-    const kata = new Rig(engine, { isolation: "kata" })
-    expect((await failureOf(kata.executor.create(kata.job(bash("true"))))).code).toBe("ISOLATION_UNAVAILABLE")
+    const kata = rig.job(bash("true"), { isolation: "kata" })
+    expect((await failureOf(rig.executor.create(kata))).code).toBe("ISOLATION_UNAVAILABLE")
     expect(await rig.left()).toEqual([])
   })
 

@@ -187,7 +187,8 @@ describe("what is a container created with? (PR1 to PR3, SC1 to SC3)", () => {
     argv: ["sh", "-c", "x"],
     env: {},
     feeds: true,
-    isolation: "runc",
+    uidBlock: 0,
+    runtime: "runc",
     apparmor: false,
   }
 
