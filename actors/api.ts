@@ -10,7 +10,9 @@ import type { Seq } from "../core/record.ts"
 import type { SubmitRequest } from "../core/task/request.ts"
 import type { AttemptResult, AttemptSummary } from "../core/task/result.ts"
 import type { TaskSpec } from "../core/task/spec.ts"
-import type { Lane, OutputStream, Phase, Status } from "../core/words.ts"
+import type { Lane, OutputStream, Phase, Status, WaitingFor } from "../core/words.ts"
+import type { BreakerChange } from "./executor/stack/breaker.ts"
+import type { BackendView } from "./executor/stack/backend.ts"
 
 /** Who asks. `owner` is the token's `sub`. */
 export interface Principal {
@@ -26,6 +28,8 @@ export interface TaskView {
   readonly owner: string
   readonly status: Status
   readonly phase: Phase
+  /** Why it does not go on; null where it does, rests, or nobody knows. */
+  readonly waitingFor: WaitingFor | null
   readonly attempt: number
   readonly maxAttempts: number
   readonly epoch: number
@@ -51,7 +55,15 @@ export interface TaskView {
   readonly seq: Seq
 }
 
-/** One event of a watch. `seq` is null only for output that is sent live and not kept. */
+/** A backend's circuit breaker changed its state. Sent live and not kept: `system.info` has the present state. */
+export interface BackendEvent extends BreakerChange {
+  readonly type: "backend"
+  readonly seq: null
+  /** Whose breaker it is: every node has its own. */
+  readonly node: string
+}
+
+/** One event of a watch. `seq` is null only for what is sent live and not kept. */
 export type WatchEvent =
   | {
       readonly type: "state"
@@ -108,6 +120,8 @@ export interface SystemInfo {
     readonly accepting: boolean
     readonly detail: Readonly<Record<string, unknown>>
   }[]
+  /** One for each engine, for image pulls and for blobs. */
+  readonly backends: readonly BackendView[]
   readonly slotDrift: number
   readonly repairs: number
   readonly startedAtMs: number
@@ -148,8 +162,11 @@ export class TaskService extends Context.Service<
     readonly remove: (principal: Principal, taskId: string) => Answer<{ readonly id: string; readonly seq: Seq }>
     /** Everything of one task after `fromSeq`, in log order, then live; ends after `end`. */
     readonly watch: (principal: Principal, taskId: string, fromSeq: Seq) => Stream.Stream<WatchEvent, BerthError>
-    /** State events of all tasks that the principal may see, after `fromSeq` (null: from now on); never ends by itself. */
-    readonly watchAll: (principal: Principal, fromSeq: Seq | null) => Stream.Stream<WatchEvent, BerthError>
+    /** State events of all tasks that the principal may see, after `fromSeq` (null: from now on), and changes of backends as they come; never ends by itself. */
+    readonly watchAll: (
+      principal: Principal,
+      fromSeq: Seq | null,
+    ) => Stream.Stream<WatchEvent | BackendEvent, BerthError>
     readonly queueStats: (principal: Principal) => Answer<QueueStats>
     readonly systemInfo: Answer<SystemInfo>
     readonly artifact: (principal: Principal, taskId: string, path: string) => Answer<Uint8Array>

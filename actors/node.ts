@@ -20,6 +20,7 @@ import type { Signals } from "../core/ports/signals.ts"
 import type { Workers } from "../core/ports/workers.ts"
 import type { Lane } from "../core/words.ts"
 import type { SystemInfo, TaskService } from "./api.ts"
+import { tellBackends } from "./backends.ts"
 import { makeHub } from "./hub.ts"
 import { makeTerm, type Term } from "./leader/term.ts"
 import { programsLayer } from "./programs.ts"
@@ -58,6 +59,7 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePo
   const runForever = foreverSupervised(options, ports)
   const hub = makeHub(ports.log)
   yield* runForever("hub", () => hub.run)
+  yield* tellBackends(options, ports.signals)
 
   const { begin, drain, stop, worker } = yield* makeWorkerRole(options, ports)
   let term: Term | null = null
@@ -126,6 +128,7 @@ const systemInfo = (options: NodeOptions, { clock, log, readModel }: NodePorts, 
         accepting: accepting(),
         detail: options.executorDetail(name),
       })),
+      backends: options.backends.map((backend) => backend.state()),
       slotDrift: term()?.reconciler.slotDrift() ?? 0,
       repairs: term()?.reconciler.repairs() ?? 0,
       startedAtMs: options.startedAtMs,

@@ -2,7 +2,7 @@
 import { Effect, Stream } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
 import type { Blobs } from "../core/ports/blobs.ts"
-import type { Workers } from "../core/ports/workers.ts"
+import type { WorkerInfo, Workers } from "../core/ports/workers.ts"
 import type { Seq } from "../core/record.ts"
 import { laneAllowed } from "../core/task/prepare.ts"
 import { isAtRest } from "../core/words.ts"
@@ -15,6 +15,8 @@ import { viewOf } from "./view.ts"
 import { watchAll, type WatchDeps, watchTask } from "./watch.ts"
 
 const READ_POLL_MS = 5
+/** Workers tell of themselves that often; asking for each read would cost a call to the store. */
+const WORKERS_KEPT_MS = 250
 
 export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, "config"> {
   readonly hub: Hub
@@ -32,10 +34,27 @@ const mayTouch = (principal: Principal, owner: string): boolean =>
 export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
   const { blobs, clock, config, log, readModel, turns, workers } = deps
 
-  const view = (row: Parameters<typeof viewOf>[0]): TaskView =>
-    viewOf(row, deps.slotsOf(row.state.owner) >= config.ownerSlotsMax)
-  const viewTurned = ({ seq, state }: Pick<Turned, "seq" | "state">): TaskView =>
-    view({ state, seq, outputPurged: false })
+  let known: readonly WorkerInfo[] | null = null
+  let knownUntilMonoMs = 0
+  /** A registry that does not answer keeps nobody from reading. */
+  const knownWorkers = Effect.suspend(() => {
+    const nowMonoMs = clock.monoMs()
+    if (nowMonoMs < knownUntilMonoMs) return Effect.succeed(known)
+    knownUntilMonoMs = nowMonoMs + WORKERS_KEPT_MS
+    return Effect.catch(
+      Effect.map(workers.list, (all) => (known = all)),
+      () => Effect.sync(() => known),
+    )
+  })
+  type Row = Parameters<typeof viewOf>[0]
+  const viewer = Effect.map(
+    knownWorkers,
+    (all) =>
+      (row: Row): TaskView =>
+        viewOf(row, { workers: all, limited: deps.slotsOf(row.state.owner) >= config.ownerSlotsMax }),
+  )
+  const viewTurned = ({ seq, state }: Pick<Turned, "seq" | "state">): Effect.Effect<TaskView> =>
+    Effect.map(viewer, (view) => view({ state, seq, outputPurged: false }))
 
   /** The current state, straight from the log; another owner's task is as unknown as none at all. */
   const own = (principal: Principal, taskId: string) =>
@@ -67,7 +86,7 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     yield* caughtUp(minSeq)
     const row = yield* readModel.get(taskId)
     if (row === null || !mayTouch(principal, row.state.owner)) return yield* Effect.fail(notFound(taskId))
-    return view(row)
+    return (yield* viewer)(row)
   })
 
   return {
@@ -78,7 +97,7 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
       if (query.owner !== undefined && !mayTouch(principal, query.owner)) return { tasks: [], nextCursor: null }
       const owner = query.owner ?? (principal.role === "admin" ? null : principal.owner)
       const { nextCursor, rows } = yield* readModel.list({ ...query, owner })
-      return { tasks: rows.map(view), nextCursor }
+      return { tasks: rows.map(yield* viewer), nextCursor }
     }),
     update: Effect.fn("tasks.update")(function* (principal, taskId, change) {
       yield* own(principal, taskId)
@@ -86,16 +105,18 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
         const { lane } = change
         yield* Effect.try({ try: () => laneAllowed(lane, principal.laneMax), catch: (error) => error as BerthError })
       }
-      return viewTurned(yield* turns.turn(taskId, { type: "update", ...change, nowMs: clock.nowMs() }))
+      return yield* viewTurned(yield* turns.turn(taskId, { type: "update", ...change, nowMs: clock.nowMs() }))
     }),
     cancel: Effect.fn("tasks.cancel")(function* (principal, taskId, mode) {
       yield* own(principal, taskId)
-      return viewTurned(yield* turns.turn(taskId, { type: "cancel", mode, by: principal.owner, nowMs: clock.nowMs() }))
+      return yield* viewTurned(
+        yield* turns.turn(taskId, { type: "cancel", mode, by: principal.owner, nowMs: clock.nowMs() }),
+      )
     }),
     retry: Effect.fn("tasks.retry")(function* (principal, taskId) {
       yield* own(principal, taskId)
       yield* deps.failpoints.hit("retry.beforeAppend")
-      return viewTurned(yield* turns.turn(taskId, { type: "retry", by: principal.owner, nowMs: clock.nowMs() }))
+      return yield* viewTurned(yield* turns.turn(taskId, { type: "retry", by: principal.owner, nowMs: clock.nowMs() }))
     }),
     remove: Effect.fn("tasks.remove")(function* (principal, taskId) {
       const { seq, state } = yield* own(principal, taskId)
@@ -112,7 +133,7 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     watchAll: (principal, fromSeq) =>
       Stream.unwrap(
         Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) =>
-          watchAll(log, from, (owner) => mayTouch(principal, owner)),
+          watchAll(deps, from, (owner) => mayTouch(principal, owner)),
         ),
       ),
     queueStats: Effect.fn("tasks.queueStats")(function* (principal) {

@@ -18,7 +18,7 @@ import type { SubmitRequest } from "../core/task/request.ts"
 import type { Principal, TaskView } from "./api.ts"
 import type { Programs } from "./programs.ts"
 import type { Turns } from "./turns.ts"
-import { viewOf, viewOfTombstone } from "./view.ts"
+import { NOTHING_KNOWN, viewOf, viewOfTombstone } from "./view.ts"
 
 /** How long a count of an owner's waiting tasks is believed. */
 const COUNT_TRUST_MS = 1_000
@@ -77,7 +77,7 @@ export const makeSubmit = (deps: SubmitDeps) => {
           )
         return Effect.succeed(
           record.kind === "task"
-            ? viewOf({ state: record.state, seq, outputPurged: false }, false)
+            ? viewOf({ state: record.state, seq, outputPurged: false }, NOTHING_KNOWN)
             : viewOfTombstone(record, seq),
         )
       }),
@@ -113,6 +113,6 @@ export const makeSubmit = (deps: SubmitDeps) => {
     if ("inline" in ref) deps.programs.remember(taskId, program)
     yield* failpoints.hit("submit.afterAppend")
     deps.onSubmitted()
-    return { task: viewOf({ state, seq, outputPurged: false }, false), duplicate: false }
+    return { task: viewOf({ state, seq, outputPurged: false }, NOTHING_KNOWN), duplicate: false }
   })
 }

@@ -1,20 +1,25 @@
 import type { TaskRow } from "../core/readmodel/row.ts"
 import type { TombstoneRecord } from "../core/record.ts"
+import { type Surroundings, waitingForOf } from "../core/policy/waitingFor.ts"
 import { phaseShown } from "../core/task/state.ts"
 import type { Status } from "../core/words.ts"
 import type { TaskView } from "./api.ts"
 
+/** Where a record is told as it comes, and nothing is asked beside it. */
+export const NOTHING_KNOWN: Surroundings = { workers: null, limited: false }
+
 /** A task as its owner may see it. The environment's values and the program are not in the state, so they cannot get here. */
 export function viewOf(
   { outputPurged, seq, state }: Pick<TaskRow, "state" | "seq" | "outputPurged">,
-  limited: boolean,
+  around: Surroundings,
 ): TaskView {
   const { holder, spec } = state
   return {
     id: state.id,
     owner: state.owner,
     status: state.status,
-    phase: phaseShown(state, limited),
+    phase: phaseShown(state, around.limited),
+    waitingFor: waitingForOf(state, around),
     attempt: state.attempt,
     maxAttempts: state.maxAttempts,
     epoch: state.epoch,
@@ -46,6 +51,7 @@ export const viewOfTombstone = (tombstone: TombstoneRecord, seq: number): TaskVi
   owner: tombstone.owner,
   status: tombstone.status as Status,
   phase: "ended",
+  waitingFor: null,
   attempt: 1,
   maxAttempts: 1,
   epoch: 0,

@@ -8,12 +8,12 @@
 import { Effect, Queue, Stream } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
 import type { EventLog } from "../core/ports/eventLog.ts"
-import { liveOutputSubject, type Signals } from "../core/ports/signals.ts"
+import { BACKENDS_SUBJECT, liveOutputSubject, type Signals } from "../core/ports/signals.ts"
 import type { LogEntry, OutputItem, OutputRecord, Seq } from "../core/record.ts"
 import { isAtRest, type Status } from "../core/words.ts"
-import type { WatchEvent } from "./api.ts"
+import type { BackendEvent, WatchEvent } from "./api.ts"
 import type { Hub } from "./hub.ts"
-import { viewOf } from "./view.ts"
+import { NOTHING_KNOWN, viewOf } from "./view.ts"
 
 const PAGE_ENTRIES = 200
 const EVENTS_BUFFERED_MAX = 64
@@ -41,7 +41,7 @@ export function eventsOf({ record, seq, subject }: LogEntry): readonly WatchEven
   const taskId = subject.split(".")[1] ?? ""
   if (record.kind === "output") return record.items.map((item) => itemEvent(taskId, seq, record, item))
   if (record.kind !== "task") return []
-  const task = viewOf({ state: record.state, seq, outputPurged: false }, false)
+  const task = viewOf({ state: record.state, seq, outputPurged: false }, NOTHING_KNOWN)
   return [{ type: "state", seq, taskId, facts: record.facts.map(({ type }) => type), task }]
 }
 
@@ -97,8 +97,25 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
     { bufferSize: EVENTS_BUFFERED_MAX, strategy: "suspend" },
   )
 
-/** State events of every task that `mayWatch` allows, after a sequence, for ever. */
+/** Changes of backends from now on, for ever. A reader that is slow loses the oldest. */
+const watchBackends = (signals: Signals["Service"]): Stream.Stream<BackendEvent, BerthError> =>
+  Stream.callback<BackendEvent, BerthError>(
+    (queue) =>
+      signals
+        .subscribe(BACKENDS_SUBJECT, (payload) => void Queue.offerUnsafe(queue, payload as BackendEvent))
+        .pipe(Effect.catch((error) => Queue.fail(queue, error))),
+    { bufferSize: EVENTS_BUFFERED_MAX, strategy: "sliding" },
+  )
+
+/** State events of every task that `mayWatch` allows, after a sequence, and changes of backends as they come, for ever. */
 export const watchAll = (
+  { log, signals }: Pick<WatchDeps, "log" | "signals">,
+  fromSeq: Seq,
+  mayWatch: (owner: string) => boolean,
+): Stream.Stream<WatchEvent | BackendEvent, BerthError> =>
+  Stream.merge(watchBackends(signals), watchStates(log, fromSeq, mayWatch))
+
+const watchStates = (
   log: EventLog["Service"],
   fromSeq: Seq,
   mayWatch: (owner: string) => boolean,

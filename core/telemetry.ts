@@ -33,6 +33,42 @@ export const METRICS = {
   },
   queueMs: { kind: "histogram", name: "berth_task_queue_ms", help: "From submitted to started, first attempt." },
   runMs: { kind: "histogram", name: "berth_attempt_run_ms", help: "From started to ended, one attempt." },
+  backendChanges: {
+    kind: "counter",
+    name: "berth_backend_changes_total",
+    help: "Changes of a backend's circuit breaker, by the state after it.",
+    labels: ["backend", "to"],
+  },
+  backendCalls: {
+    kind: "counter",
+    name: "berth_backend_calls_total",
+    help: "Calls to a backend that its breaker let pass, by call and outcome.",
+    labels: ["backend", "call", "outcome"],
+  },
+  backendAccepting: {
+    kind: "gauge",
+    name: "berth_backend_accepting",
+    help: "1 while a backend's breaker is closed, else 0.",
+    labels: ["backend"],
+  },
+  backendCallsUnderWay: {
+    kind: "gauge",
+    name: "berth_backend_calls_under_way",
+    help: "Calls that are with a backend now.",
+    labels: ["backend"],
+  },
+  backendCallsWaiting: {
+    kind: "gauge",
+    name: "berth_backend_calls_waiting",
+    help: "Calls that wait for their turn at a backend.",
+    labels: ["backend"],
+  },
+  backendRejected: {
+    kind: "gauge",
+    name: "berth_backend_calls_rejected",
+    help: "Calls that a breaker has turned away since the start.",
+    labels: ["backend"],
+  },
   outputBytes: { kind: "counter", name: "berth_output_bytes_total", help: "Bytes that programs printed." },
   actorRestarts: {
     kind: "counter",

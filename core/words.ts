@@ -17,6 +17,10 @@ export const PHASES = [
 ] as const
 export type Phase = (typeof PHASES)[number]
 
+/** Why a task that is not at rest does not go on. `backend_unavailable`: the container engine does not answer. */
+export const WAITING_FOR = ["time", "owner_limit", "slot", "worker", "backend_unavailable"] as const
+export type WaitingFor = (typeof WAITING_FOR)[number]
+
 /** Priority levels, the first goes first. */
 export const LANES = ["urgent", "high", "normal", "low"] as const
 export type Lane = (typeof LANES)[number]

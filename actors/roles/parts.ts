@@ -13,6 +13,7 @@ import { Signals } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import type { Logger, Telemetry } from "../../core/telemetry.ts"
 import type { SystemInfo } from "../api.ts"
+import type { Backend } from "../executor/stack/backend.ts"
 import { Programs } from "../programs.ts"
 import { Turns } from "../turns.ts"
 
@@ -25,6 +26,8 @@ export interface NodeOptions {
   readonly store: SystemInfo["store"]
   readonly executors: readonly ExecutorShape[]
   readonly handlers: readonly string[]
+  /** Everything that has a breaker of its own. */
+  readonly backends: readonly Backend[]
   readonly executorDetail: (name: string) => Readonly<Record<string, unknown>>
   readonly logger: Logger
   readonly telemetry: Telemetry

@@ -70,6 +70,7 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
       slots: config.slots,
       // A backend that does not answer is given nothing, and the others go on.
       kinds: all.filter((executor) => executor.accepting()).flatMap(({ kinds }) => kinds),
+      kindsUnavailable: all.filter((executor) => !executor.accepting()).flatMap(({ kinds }) => kinds),
       handlers: options.handlers,
       isolations,
       labels: {},

@@ -26,7 +26,7 @@ const backendOf = (name: string): Backend =>
 const answer = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 const timesOf = async (backend: Backend, calls: number): Promise<number[]> => {
-  const call = backend.slots.hold(backend.guard(callOf(), answer))
+  const call = backend.guard(callOf(), answer)
   const timesMs: number[] = []
   for (let index = 0; index < calls; index++) {
     const beganMs = performance.now()
@@ -38,7 +38,7 @@ const timesOf = async (backend: Backend, calls: number): Promise<number[]> => {
 
 /** A backend that answers nothing, with all of its slots taken and its line full. */
 const hang = (backend: Backend): (() => Promise<void>) => {
-  const call = backend.slots.hold(backend.guard(callOf({ deadlineMs: 600_000 }), Effect.never))
+  const call = backend.guard(callOf({ deadlineMs: 600_000 }), Effect.never)
   const fibers = Array.from({ length: SLOTS.slots + SLOTS.waitingMax }, () => Effect.runFork(call))
   return () => Effect.runPromise(Fiber.interruptAll(fibers))
 }

@@ -22,4 +22,6 @@ export class Signals extends Context.Service<
 >()("core/ports/Signals") {}
 
 export const workerSubject = (worker: string): string => `worker.${worker}`
+/** Changes of backends, of every node. */
+export const BACKENDS_SUBJECT = "backends"
 export const liveOutputSubject = (taskId: string): string => `live.${taskId}`

@@ -11,6 +11,8 @@ export interface WorkerInfo {
   readonly slots: number
   /** Kinds of work it takes: runtime and image need a container executor. */
   readonly kinds: readonly string[]
+  /** Kinds that it would take if their backend answered. */
+  readonly kindsUnavailable: readonly string[]
   readonly handlers: readonly string[]
   /** Classes that its engine has; empty until the engine was asked, and where there is none. */
   readonly isolations: readonly Isolation[]

@@ -5,6 +5,9 @@ import { showBytes, showMs } from "./quantities.ts"
 
 /** What a task is doing, in words. */
 export function phaseWords(task: Task, nowMs: number): string {
+  if (task.waitingFor === "backend_unavailable")
+    return `${task.status === "running" ? task.phase : "queued"}, waiting for an engine that does not answer`
+  if (task.waitingFor === "worker") return `queued, no worker of pool ${task.pool} takes it`
   switch (task.phase) {
     case "delayed":
       return task.wakeAtMs === null ? "delayed" : `starts in ${showMs(Math.max(0, task.wakeAtMs - nowMs))}`

@@ -8,7 +8,7 @@ import { Connection } from "./connection.ts"
 import { DeadLetters } from "./deadLetters.ts"
 import { socketUrl } from "./endpoint.ts"
 import { EventQueue } from "./eventQueue.ts"
-import { type TaskEvent, weighEvent } from "./events.ts"
+import { type BackendEvent, type TaskEvent, weighEvent } from "./events.ts"
 import { type TaskChange, TaskHandle, type TaskWatch, type WatchOptions } from "./handle.ts"
 import { type ClientOptions, resolveOptions } from "./options.ts"
 import { Pace } from "./pace.ts"
@@ -19,7 +19,7 @@ import { SubmitKeys } from "./submitKeys.ts"
 import { TaskList, type TaskQuery } from "./taskList.ts"
 import type { Timing } from "./timing.ts"
 import type { Transport } from "./transport.ts"
-import { Watch, type WatchTarget } from "./watch.ts"
+import { Watch, type WatchOutput, type WatchTarget } from "./watch.ts"
 import { WatchHub } from "./watchHub.ts"
 
 /** Bytes of events that wait for a slow reader before its watch is paused. */
@@ -168,9 +168,13 @@ export class BerthClient {
     return this.task(id).events(options)
   }
 
-  /** State events of all one's own tasks: after `fromSeq`, or from now on. Never ends by itself. */
-  events(options: WatchOptions = {}): AsyncIterableIterator<TaskEvent, undefined> {
-    return this.#watch({ taskId: null, fromSeq: options.fromSeq ?? null }, options.signal, () => {})
+  /** State events of all one's own tasks, after `fromSeq` or from now on, and changes of backends. Never ends by itself. */
+  events(options: WatchOptions = {}): AsyncIterableIterator<TaskEvent | BackendEvent, undefined> {
+    return this.#watch<TaskEvent | BackendEvent>(
+      { taskId: null, fromSeq: options.fromSeq ?? null },
+      options.signal,
+      (queue) => ({ event: (event) => queue.put(event), backend: (event) => queue.put(event) }),
+    )
   }
 
   /** How many tasks wait and run, and who could run them. */
@@ -214,26 +218,29 @@ export class BerthClient {
 
   #handle(id: string, known: Task | null, duplicate: boolean): TaskHandle {
     const watch: TaskWatch = (options, seen) =>
-      this.#watch({ taskId: id, fromSeq: options.fromSeq ?? 0 }, options.signal, seen)
+      this.#watch<TaskEvent>({ taskId: id, fromSeq: options.fromSeq ?? 0 }, options.signal, (queue) => ({
+        event: (event) => {
+          seen(event)
+          queue.put(event)
+        },
+      }))
     return new TaskHandle(this, watch, this.#waiter, id, known, duplicate)
   }
 
-  /** @param seen - is told of every event before the reader is */
-  #watch(
+  /** @param into - what is put into the reader's queue */
+  #watch<E extends TaskEvent | BackendEvent>(
     target: WatchTarget,
     signal: AbortSignal | undefined,
-    seen: (event: TaskEvent) => void,
-  ): AsyncIterableIterator<TaskEvent, undefined> {
+    into: (queue: EventQueue<E>) => Pick<WatchOutput, "event" | "backend">,
+  ): AsyncIterableIterator<E, undefined> {
     const abort = () => queue.fail(signal?.reason)
     const watch = new Watch(this.#hub, this.#timing, target, {
-      event: (event) => {
-        seen(event)
-        queue.put(event)
-      },
+      event: (event) => output.event(event),
+      backend: (event) => output.backend?.(event),
       finished: () => queue.finish(),
       failed: (error) => queue.fail(error),
     })
-    const queue = new EventQueue<TaskEvent>(
+    const queue = new EventQueue<E>(
       {
         begin: () => watch.begin(),
         pause: () => watch.pause(),
@@ -246,6 +253,7 @@ export class BerthClient {
       WATCH_BYTES_MAX,
       weighEvent,
     )
+    const output = into(queue)
     if (signal?.aborted === true) abort()
     else signal?.addEventListener("abort", abort, { once: true })
     return queue

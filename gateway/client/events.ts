@@ -37,13 +37,16 @@ export interface GapEvent {
   readonly bytes: number | null
 }
 
+/** A circuit breaker of a server changed: from `open` on, what needs that backend waits. */
+export type BackendEvent = Extract<WireEvent, { type: "backend" }>
+
 /** One event of a task, told apart by `type`. Resume a watch with the highest `seq` that was handled. */
 export type TaskEvent = StateEvent | OutputEvent | GapEvent | ProgressEvent | EndEvent
 
 const decode = Schema.decodeUnknownOption(WireEvent)
 
 /** Reads an event as it was sent; null when this version does not know its kind. */
-export function readEvent(wire: unknown): TaskEvent | null {
+export function readEvent(wire: unknown): TaskEvent | BackendEvent | null {
   const event = Option.getOrNull(decode(wire))
   if (event === null || event.type !== "output") return event
   const { data, encoding, ...rest } = event
@@ -52,4 +55,5 @@ export function readEvent(wire: unknown): TaskEvent | null {
 }
 
 /** Memory that an event takes while it waits for its reader, roughly, in bytes. */
-export const weighEvent = (event: TaskEvent): number => (event.type === "output" ? 200 + event.bytes.length : 2_000)
+export const weighEvent = (event: TaskEvent | BackendEvent): number =>
+  event.type === "output" ? 200 + event.bytes.length : 2_000

@@ -10,7 +10,7 @@
  */
 import { asBerthError, type BerthError, type ErrorCode } from "../../core/errors.ts"
 import { retryDelayMs } from "../../core/policy/retry.ts"
-import { type TaskEvent, readEvent } from "./events.ts"
+import { type BackendEvent, type TaskEvent, readEvent } from "./events.ts"
 import type { Timing } from "./timing.ts"
 import { WatchCursor } from "./watchCursor.ts"
 import type { WatchHub, WatchMember } from "./watchHub.ts"
@@ -24,6 +24,8 @@ export interface WatchTarget {
 
 export interface WatchOutput {
   readonly event: (event: TaskEvent) => void
+  /** Default: not told. */
+  readonly backend?: (event: BackendEvent) => void
   /** The server knows that nothing more will come. */
   readonly finished: () => void
   readonly failed: (error: BerthError) => void
@@ -96,6 +98,8 @@ export class Watch implements WatchMember {
     if (this.#output.wants?.(wire) === false) return
     const event = readEvent(wire)
     if (event === null || this.#state.tag !== "live") return
+    // It has no place in the log, and so none in the cursor's order.
+    if (event.type === "backend") return this.#output.backend?.(event)
     if (event.seq !== null) this.#hub.noteSeq(event.seq)
     this.#cursor ??= new WatchCursor(Math.max(0, (event.seq ?? 1) - 1))
     this.#refusals = 0

@@ -5,6 +5,7 @@ import { dockerExecutor } from "../../actors/executor/docker/index.ts"
 import { pingEngine } from "../../actors/executor/docker/ping.ts"
 import { type Handlers, handlerExecutor } from "../../actors/executor/handler/index.ts"
 import { processExecutor } from "../../actors/executor/process/index.ts"
+import type { Guard } from "../../actors/executor/guard.ts"
 import { type Backend, makeBackend } from "../../actors/executor/stack/backend.ts"
 import { SharedRetryBudget } from "../../actors/executor/stack/retryBudget.ts"
 import { RETRY_BUDGET_LIMITS } from "../../core/policy/retryBudget.ts"
@@ -13,6 +14,8 @@ import type { ExecutorShape } from "../../core/ports/executor.ts"
 import type { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Isolation } from "../../core/words.ts"
 import type { Random } from "../../core/ports/random.ts"
+import type { Telemetry } from "../../core/telemetry.ts"
+import type { CallObservation } from "../../actors/executor/stack/traced.ts"
 import type { ExecutorName } from "./choices.ts"
 import { hostUids } from "./hostUids.ts"
 
@@ -25,25 +28,38 @@ export interface ExecutorsOptions {
   readonly pool: string
   readonly hostId: string
   readonly dataDir: string
-  readonly slots: number
   readonly secret: Uint8Array
   readonly path: string
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
   readonly failpoints: Failpoints["Service"]
+  readonly telemetry: Telemetry
 }
 
 export interface ExecutorSet {
   readonly all: readonly ExecutorShape[]
   readonly detail: (name: string) => Readonly<Record<string, unknown>>
+  /** Everything that has a breaker of its own, blobs among them. */
+  readonly backends: readonly Backend[]
+  /** The layers around the store of blobs. */
+  readonly blobsGuard: Guard
   readonly close: () => void
 }
 
-/** The executors of one worker, each container engine behind its own breakers. */
+/** The executors of one worker, and a breaker of its own for each backend: the engine, image pulls, blobs. */
 export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
-  const { clock, clusterId: cluster, handlers } = options
+  const { clock, clusterId: cluster, handlers, telemetry } = options
   const handler = handlerExecutor({ handlers, clock })
-  if (options.name === "none") return { all: [handler], detail: () => ({}), close: () => {} }
+  const shared = {
+    clock,
+    random: options.random,
+    budget: new SharedRetryBudget(RETRY_BUDGET_LIMITS, clock),
+    observe: ({ backend, call, outcome }: CallObservation) =>
+      telemetry.count("backendCalls", { backend, call, outcome }),
+  }
+  const blobs = makeBackend("blobs", shared)
+  const withBlobs = { backends: [blobs], blobsGuard: blobs.guard }
+  if (options.name === "none") return { all: [handler], detail: () => ({}), ...withBlobs, close: () => {} }
   if (options.name === "process") {
     const program = processExecutor({
       root: join(options.dataDir, "boxes"),
@@ -55,17 +71,12 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     return {
       all: [program, handler],
       detail: (name) => (name === "process" ? { isolation: "none" } : {}),
+      ...withBlobs,
       close: () => {},
     }
   }
-  const budget = new SharedRetryBudget(RETRY_BUDGET_LIMITS, clock)
-  const shared = { clock, random: options.random, budget }
-  const engine: Backend = makeBackend("docker", {
-    ...shared,
-    ping: pingEngine(options.engine),
-    slots: { slots: options.slots, waitingMax: 1_024, waitMsMax: 60_000 },
-  })
-  const pulls: Backend = makeBackend("pull", shared)
+  const engine = makeBackend("docker", { ...shared, ping: pingEngine(options.engine) })
+  const pulls = makeBackend("pull", shared)
   const uids = hostUids(options.worker)
   let isolations: readonly Isolation[] = []
   const docker = dockerExecutor({
@@ -86,8 +97,9 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
       { ...docker, isolations: Effect.tap(docker.isolations, (has) => Effect.sync(() => (isolations = has))) },
       handler,
     ],
-    detail: (name) =>
-      name === "docker" ? { engine: options.engine, isolations, breaker: engine.state(), pulls: pulls.state() } : {},
+    detail: (name) => (name === "docker" ? { engine: options.engine, isolations } : {}),
+    backends: [engine, pulls, blobs],
+    blobsGuard: blobs.guard,
     close: () => {
       engine.close()
       uids.close()

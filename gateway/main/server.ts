@@ -8,11 +8,13 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { Registry } from "prom-client"
 import type { Principal } from "../../actors/api.ts"
 import type { Handlers } from "../../actors/executor/handler/index.ts"
+import { guardedBlobs } from "../../actors/guardedBlobs.ts"
 import { type BerthNode, startNode } from "../../actors/node.ts"
 import { liveClock } from "../../actors/system/clock.ts"
 import { crashingFailpoints, noFailpoints } from "../../actors/system/failpoints.ts"
 import { liveRandom } from "../../actors/system/random.ts"
 import { type ConfigInput, resolveConfig } from "../../core/config.ts"
+import { Blobs } from "../../core/ports/blobs.ts"
 import { Clock } from "../../core/ports/clock.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
 import { Random } from "../../core/ports/random.ts"
@@ -71,6 +73,8 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   const config = resolveConfig(options.config, options.environment)
   const secret = yield* openSecret(dataDir)
   const nodeId = `n${random.id()}`
+  const registry = new Registry()
+  const telemetry = prometheus(registry)
   const executors = makeExecutors({
     name: options.executor,
     engine: options.engine,
@@ -80,15 +84,14 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     pool: DEFAULT_POOL,
     hostId: hostname(),
     dataDir,
-    slots: config.slots,
     secret,
     path: options.environment.PATH ?? "/usr/local/bin:/usr/bin:/bin",
     clock,
     random,
     failpoints,
+    telemetry,
   })
   yield* Effect.addFinalizer(() => Effect.sync(executors.close))
-  const registry = new Registry()
   const node = yield* startNode({
     config,
     clusterId: data.clusterId,
@@ -98,11 +101,12 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     executors: executors.all,
     handlers: Object.keys(options.handlers),
     executorDetail: executors.detail,
+    backends: executors.backends,
     logger,
-    telemetry: prometheus(registry),
+    telemetry,
     onFatal: options.onFatal,
-  })
-  nodeGauges(registry, node)
+  }).pipe(Effect.provideService(Blobs, guardedBlobs(yield* Blobs, executors.blobsGuard)))
+  nodeGauges(registry, node, executors.backends)
   const router = makeRouter({ tasks: node.service, clock, logger, version: VERSION })
   const door =
     options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, secret, registry })

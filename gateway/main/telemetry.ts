@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client"
 import { METRICS, type MetricKey, type Telemetry } from "../../core/telemetry.ts"
 import { LANES } from "../../core/words.ts"
+import type { Backend, BackendView } from "../../actors/executor/stack/backend.ts"
 import type { BerthNode } from "../../actors/node.ts"
 
 const MILLISECONDS = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000]
@@ -24,7 +25,7 @@ export function prometheus(registry: Registry): Telemetry {
 }
 
 /** Gauges are asked for when somebody reads the metrics. */
-export function nodeGauges(registry: Registry, node: BerthNode): void {
+export function nodeGauges(registry: Registry, node: BerthNode, backends: readonly Backend[]): void {
   const gauge = (key: "slotsUsed" | "slotDrift", read: () => number): void => {
     const { help, name } = METRICS[key]
     new Gauge({
@@ -48,4 +49,26 @@ export function nodeGauges(registry: Registry, node: BerthNode): void {
       for (const lane of LANES) this.set({ lane }, node.waitingIn(lane))
     },
   })
+  for (const [key, read] of Object.entries(BACKEND_GAUGES) as [
+    keyof typeof BACKEND_GAUGES,
+    (view: BackendView) => number,
+  ][]) {
+    const { help, labels, name } = METRICS[key]
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [registry],
+      collect() {
+        for (const backend of backends) this.set({ backend: backend.name }, read(backend.state()))
+      },
+    })
+  }
 }
+
+const BACKEND_GAUGES = {
+  backendAccepting: (view: BackendView) => (view.accepting ? 1 : 0),
+  backendCallsUnderWay: (view: BackendView) => view.slotsInUse,
+  backendCallsWaiting: (view: BackendView) => view.slotsWaiting + view.startsWaiting,
+  backendRejected: (view: BackendView) => view.rejectedTotal,
+} as const

@@ -6,6 +6,22 @@ import { WireError } from "./wireError.ts"
 
 const ofAttempt = { taskId: TaskId, attempt: Schema.Finite, epoch: Schema.Finite }
 
+const BreakerField = Schema.Literals(["closed", "open", "half-open"])
+
+const BackendChanged = Schema.Struct({
+  type: Schema.Literal("backend"),
+  seq: Schema.Null,
+  node: Schema.String,
+  backend: Schema.String.annotate({ description: "`docker`, `pull`, `blobs`." }),
+  from: BreakerField,
+  to: BreakerField,
+  lastFailure: Schema.NullOr(Schema.String),
+  atMs: AtMs,
+}).annotate({
+  description:
+    "A circuit breaker changed. Sent by `events.watch`, live and not kept; `system.info` has the present state.",
+})
+
 export const WireEvent = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("state"),
@@ -36,6 +52,7 @@ export const WireEvent = Schema.Union([
     }),
   }),
   Schema.Struct({ type: Schema.Literal("progress"), seq: SeqField, ...ofAttempt, data: Schema.Unknown, atMs: AtMs }),
+  BackendChanged,
   Schema.Struct({ type: Schema.Literal("end"), seq: SeqField, taskId: TaskId, status: StatusField }),
 ]).annotate({ identifier: "Event", description: "One event of a watch, told apart by `type`." })
 export type WireEvent = typeof WireEvent.Type

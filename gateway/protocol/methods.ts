@@ -145,7 +145,7 @@ export const METHODS = {
     examples: [{ subscription: "s1" }],
   },
   "events.watch": {
-    summary: "Sends the state events of all of one's own tasks as `task.event`.",
+    summary: "Sends the state events of all of one's own tasks, and changes of backends, as `task.event`.",
     params: Schema.Struct({
       fromSeq: Schema.optionalKey(seqField("Everything after this sequence; left out: from now on.")),
     }),

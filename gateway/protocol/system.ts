@@ -14,6 +14,9 @@ const WorkerInfo = Schema.Struct({
   pool: Schema.String,
   slots: Schema.Finite,
   kinds: Schema.Array(Schema.String),
+  kindsUnavailable: Schema.Array(Schema.String).annotate({
+    description: "Kinds that it would take if their backend answered.",
+  }),
   handlers: Schema.Array(Schema.String),
   isolations: Schema.Array(Schema.Literals(ISOLATIONS)),
   labels: Schema.Record(Schema.String, Schema.String),
@@ -30,6 +33,19 @@ export const QueueStats = Schema.Struct({
   workers: Schema.Array(WorkerInfo),
   slotsTotal: Schema.Finite,
 }).annotate({ identifier: "QueueStats" })
+
+const BackendInfo = Schema.Struct({
+  backend: Schema.String,
+  state: Schema.Literals(["closed", "open", "half-open"]),
+  accepting: Schema.Boolean,
+  openedTotal: Schema.Finite,
+  rejectedTotal: Schema.Finite,
+  retryInMs: Schema.NullOr(Schema.Finite).annotate({ description: "Time until the next probe; null unless open." }),
+  lastFailure: Schema.NullOr(Schema.String),
+  slotsInUse: Schema.Finite.annotate({ description: "Calls that are with it now." }),
+  slotsWaiting: Schema.Finite,
+  startsWaiting: Schema.Finite,
+}).annotate({ identifier: "Backend", description: "What stands between the node and one backend." })
 
 export const SystemInfo = Schema.Struct({
   version: Schema.String,
@@ -51,6 +67,7 @@ export const SystemInfo = Schema.Struct({
       detail: Schema.Record(Schema.String, Schema.Unknown),
     }),
   ),
+  backends: Schema.Array(BackendInfo),
   slotDrift: Schema.Finite.annotate({ description: "Slots that somebody counts and the log does not hold. Is 0." }),
   repairs: Schema.Finite,
   startedAtMs: AtMs,

@@ -1,6 +1,6 @@
 /** A task and its result as they are answered. Types equal to actors' TaskView and core's AttemptResult (test/types). */
 import { Schema } from "effect"
-import { END_REASONS } from "../../core/words.ts"
+import { END_REASONS, WAITING_FOR } from "../../core/words.ts"
 import { AtMs, LaneField, PhaseField, seqField, StatusField, TaskId } from "./fields.ts"
 
 const NullOrNumber = Schema.NullOr(Schema.Finite)
@@ -70,6 +70,9 @@ export const Task = Schema.Struct({
   owner: Schema.String,
   status: StatusField,
   phase: PhaseField,
+  waitingFor: Schema.NullOr(Schema.Literals(WAITING_FOR)).annotate({
+    description: "Why it does not go on. `backend_unavailable`: the engine does not answer; it goes on by itself.",
+  }),
   attempt: Schema.Finite.annotate({ description: "Counted from 1." }),
   maxAttempts: Schema.Finite,
   epoch: Schema.Finite.annotate({ description: "Grows at every start and adoption; 0 before the first." }),

@@ -6,7 +6,7 @@
  *   W3. It ends with `subscription.ended`, which says why; a connection that closes ends all of them without a word.
  */
 import { Cause, Effect, Exit, type Fiber, Stream } from "effect"
-import type { WatchEvent } from "../../actors/api.ts"
+import type { BackendEvent, WatchEvent } from "../../actors/api.ts"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import { writeNotification } from "../protocol/envelope.ts"
 import type { WireEvent } from "../protocol/events.ts"
@@ -15,20 +15,20 @@ import { toWireError } from "../protocol/wireError.ts"
 import type { Outbox } from "./outbox.ts"
 
 /** An event as it is sent: its bytes as text where they are text. */
-export function toWireEvent(event: WatchEvent): WireEvent {
+export function toWireEvent(event: WatchEvent | BackendEvent): WireEvent {
   if (event.type !== "output") return event
   const { bytes, ...rest } = event
   return { ...rest, ...toWireBytes(bytes) }
 }
 
 interface Subscription {
-  readonly events: Stream.Stream<WatchEvent, BerthError>
+  readonly events: Stream.Stream<WatchEvent | BackendEvent, BerthError>
   fiber: Fiber.Fiber<void, BerthError> | null
 }
 
 export interface Subscriptions {
   /** Registers a watch without starting it. */
-  readonly open: (events: Stream.Stream<WatchEvent, BerthError>) => Effect.Effect<string, BerthError>
+  readonly open: (events: Stream.Stream<WatchEvent | BackendEvent, BerthError>) => Effect.Effect<string, BerthError>
   /** Starts one that was opened; without effect on others. */
   readonly start: (name: string) => void
   readonly end: (name: string) => Effect.Effect<void, BerthError>

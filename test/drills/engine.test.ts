@@ -33,9 +33,9 @@ const EXTRA = 4
 
 /** What `system.info` says of the engine. */
 const toldOf = async (client: BerthClient): Promise<{ readonly accepting: boolean; readonly breaker: string }> => {
-  const docker = (await client.system()).executors.find(({ name }) => name === "docker")
-  const breaker = docker?.detail["breaker"] as { readonly state: string } | undefined
-  return { accepting: docker?.accepting ?? false, breaker: breaker?.state ?? "unknown" }
+  const { backends, executors } = await client.system()
+  const breaker = backends.find(({ backend }) => backend === "docker")?.state ?? "unknown"
+  return { accepting: executors.find(({ name }) => name === "docker")?.accepting ?? false, breaker }
 }
 
 /** What an outage must never do: fail a task, use up an attempt, or leave anything behind. */
@@ -45,6 +45,11 @@ async function live(outage: Outage): Promise<void> {
   const server = await startServer({ dataDir, engine: host, slots: programs + 1 })
   const client = await clientOf(server.at)
   const { clusterId } = await client.system()
+  const changes: string[] = []
+  const telling = (async () => {
+    for await (const event of client.events())
+      if (event.type === "backend" && event.backend === "docker") changes.push(event.to)
+  })().catch(() => undefined)
   const isOpen = async (): Promise<void> => {
     while ((await toldOf(client)).breaker !== "open") await sleep(50)
     expect((await toldOf(client)).accepting).toBe(false)
@@ -61,12 +66,14 @@ async function live(outage: Outage): Promise<void> {
     const faults = stories.flatMap((story) => faultsOf(story, witness.starts(clusterId), outage.endsPrograms))
     expect(faults).toEqual([])
     expect(await toldOf(client)).toEqual({ accepting: true, breaker: "closed" })
+    expect([changes[0], changes.at(-1)]).toEqual(["open", "closed"])
     expect(await emptied(engine, clusterId)).toEqual([])
   } catch (error) {
     process.stdout.write(server.log().split("\n").slice(-40).join("\n"))
     throw error
   } finally {
     await client.close()
+    await telling
     await server.end("SIGTERM")
     await removeContainersOf(engine, clusterId)
   }
@@ -169,7 +176,11 @@ describeWithDocker("an engine that", (engine) => {
         // What is asked for during the outage is accepted and waits.
         const { id } = await client.submit({ runtime: "bash", code: "true" })
         await sleep(2_000)
-        expect(await client.get(id)).toMatchObject({ status: "pending", attempt: 1 })
+        expect(await client.get(id)).toMatchObject({
+          status: "pending",
+          attempt: 1,
+          waitingFor: "backend_unavailable",
+        })
         await client.cancel(id)
         await faulty!.setMood("well")
       })

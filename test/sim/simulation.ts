@@ -154,6 +154,7 @@ export class Simulation {
       ),
       handlers: ["run"],
       executorDetail: () => ({}),
+      backends: [],
       logger: { ...SILENT, error: (fields, message) => this.#invariants.fail(`${message}: ${JSON.stringify(fields)}`) },
       telemetry: NO_TELEMETRY,
       onFatal: (reason) => this.#schedule.after(life, 0, () => this.#die(living, `fatal ${reason}`)),

@@ -145,6 +145,7 @@ export const workerInfo = (more: Partial<WorkerInfo> = {}): WorkerInfo => ({
   pool: "default",
   slots: 4,
   kinds: ["handler", "image", "runtime"],
+  kindsUnavailable: [],
   handlers: [],
   isolations: ["runc"],
   labels: {},

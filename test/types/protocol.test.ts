@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import type { QueueStats, SystemInfo, TaskView, WatchEvent } from "../../actors/api.ts"
+import type { BackendEvent, QueueStats, SystemInfo, TaskView, WatchEvent } from "../../actors/api.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
 import type { AttemptResult } from "../../core/task/result.ts"
 import type { WireEvent } from "../../gateway/protocol/events.ts"
@@ -25,7 +25,7 @@ describe("the protocol's types are those of core and actors", () => {
     is<SameKeys<NonNullable<Task["result"]>, AttemptResult>>()
     is<Same<typeof WireStats.Type, QueueStats>>()
     is<Same<typeof WireInfo.Type, SystemInfo>>()
-    is<Same<WithoutOutput<WireEvent>, WithoutOutput<WatchEvent>>>()
+    is<Same<WithoutOutput<WireEvent>, WithoutOutput<WatchEvent | BackendEvent>>>()
     is<Same<MethodResult<"task.delete">, { readonly id: string; readonly seq: number }>>()
 
     // @ts-expect-error an owner is never a part of a request

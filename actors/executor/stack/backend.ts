@@ -11,6 +11,7 @@ import type { Random } from "../../../core/ports/random.ts"
 import type { Guard } from "../guard.ts"
 import { Breaker, type BreakerChange, type BreakerView } from "./breaker.ts"
 import { Bulkhead, type BulkheadLimits } from "./bulkhead.ts"
+import { callSlots } from "./callSlots.ts"
 import { deadline } from "./deadline.ts"
 import { PING_LIMITS, Pinger, type PingLimits } from "./pinger.ts"
 import { retryIfSafe } from "./retry.ts"
@@ -29,7 +30,7 @@ export interface BackendOptions {
   readonly retry?: RetryPolicy
   /** Starts at a time, see START_WIDTH. */
   readonly startWidth?: number
-  /** Run slots. Default 64 with 1,024 waiting for at most 60 s. */
+  /** Calls at a time. Default 64 with 1,024 waiting for at most 60 s. */
   readonly slots?: BulkheadLimits
   /** Asks the backend whether it is there; without it only real calls probe. */
   readonly ping?: Effect.Effect<unknown, BerthError>
@@ -52,8 +53,6 @@ export interface Backend {
   readonly name: string
   /** All layers, around one call. */
   readonly guard: Guard
-  /** The run slots of this backend. */
-  readonly slots: Bulkhead
   /** False unless the breaker is closed: start nothing new. */
   readonly accepting: () => boolean
   readonly state: () => BackendView
@@ -92,6 +91,7 @@ export function makeBackend(name: string, options: BackendOptions): Backend {
       random,
       mayRepeat: () => breaker.isClosed(),
     }),
+    callSlots: callSlots(slots),
     breaker: breaker.layer,
     deadline: deadline(clock),
   })
@@ -100,7 +100,6 @@ export function makeBackend(name: string, options: BackendOptions): Backend {
   return {
     name,
     guard,
-    slots,
     accepting: () => breaker.isClosed(),
     state: () => ({
       ...breaker.view(),

@@ -64,6 +64,10 @@ function systemText(info: MethodResult<"system.info">["info"]): string {
     ["slot drift", String(info.slotDrift)],
     ["repairs", String(info.repairs)],
     ["up for", showMs(Math.max(0, info.nowMs - info.startedAtMs))],
+    ...info.backends.map((backend): readonly [string, string] => [
+      "backend",
+      `${backend.backend}, ${backend.state}${backend.lastFailure === null ? "" : `, last failure: ${backend.lastFailure}`}`,
+    ]),
     ...info.executors.map((executor): readonly [string, string] => [
       "executor",
       `${executor.name}, ${executor.accepting ? "accepting" : "not accepting"} ${JSON.stringify(executor.detail)}`,

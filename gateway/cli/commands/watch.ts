@@ -1,5 +1,5 @@
 import type { Command } from "commander"
-import type { TaskEvent } from "../../client/publicTypes.ts"
+import type { BackendEvent, TaskEvent } from "../../client/publicTypes.ts"
 import { attemptWithClient, type CommandContext, type CommonFlags, withServerFlags } from "../command.ts"
 import { escapeControls } from "../escape.ts"
 import { EXIT } from "../exitCode.ts"
@@ -37,12 +37,16 @@ export function declareWatch(program: Command, context: CommandContext): void {
 }
 
 /** An event for programs: its bytes as base64. */
-const eventFields = (event: TaskEvent): unknown =>
+const eventFields = (event: TaskEvent | BackendEvent): unknown =>
   event.type === "output" ? { ...event, bytes: Buffer.from(event.bytes).toString("base64") } : event
 
 const SHOWN_CHARS = 100
 
-export function eventLine(event: TaskEvent, nowMs: number): string {
+export function eventLine(event: TaskEvent | BackendEvent, nowMs: number): string {
+  if (event.type === "backend") {
+    const why = event.to === "open" && event.lastFailure !== null ? `: ${escapeControls(event.lastFailure)}` : ""
+    return `${"live".padStart(6)}  backend ${escapeControls(event.backend)} → ${event.to}${why}`
+  }
   const place = `${String(event.seq ?? "live").padStart(6)}  ${event.taskId}`
   switch (event.type) {
     case "state":

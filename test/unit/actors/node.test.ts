@@ -31,6 +31,7 @@ const nodeOf = ({ config = {}, executors, nodeId = "n1", onFatal = () => {}, rig
     executors,
     handlers: ["echo", "fail", "wait"],
     executorDetail: () => ({}),
+    backends: [],
     logger: SILENT,
     telemetry: NO_TELEMETRY,
     onFatal,

@@ -157,13 +157,17 @@ describe("what do pings do", () => {
 
 describe("what has one backend to do with another", () => {
   it("nothing: one that is open and full leaves the other closed and free", async () => {
-    const a = scene({ slots: { slots: 1, waitingMax: 0, waitMsMax: 1 }, breaker: { consecutiveFailuresMax: 1 } }, "a")
+    const a = scene({ slots: { slots: 2, waitingMax: 0, waitMsMax: 1 }, breaker: { consecutiveFailuresMax: 1 } }, "a")
     const b = scene({}, "b")
-    Effect.runFork(a.backend.slots.hold(Effect.never))
+    const hung = [1, 2].map(() => Effect.runFork(a.backend.guard(callOf(), Effect.never)))
+    expect(a.backend.state()).toMatchObject({ accepting: true, slotsInUse: 2 })
+    expect((await Effect.runPromise(Effect.flip(a.backend.guard(callOf(), Effect.void)))).code).toBe("OVERLOADED")
+    expect(a.backend.state()).toMatchObject({ accepting: true })
+    await Effect.runPromise(Fiber.interrupt(hung[0]!))
     await Effect.runPromise(Effect.exit(a.backend.guard(callOf(), Effect.fail(unavailable()))))
     await settle()
     expect(a.backend.state()).toMatchObject({ backend: "a", accepting: false, slotsInUse: 1 })
     expect(b.backend.state()).toMatchObject({ backend: "b", accepting: true, slotsInUse: 0 })
-    expect(await Effect.runPromise(b.backend.slots.hold(b.backend.guard(callOf(), Effect.succeed(1))))).toBe(1)
+    expect(await Effect.runPromise(b.backend.guard(callOf(), Effect.succeed(1)))).toBe(1)
   })
 })
