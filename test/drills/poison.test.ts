@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
 import { startChild } from "../support/child.ts"
 
-const NODE = join(import.meta.dirname, "../support/poisonNode.ts")
+const NODE = fileURLToPath(new URL("../support/poisonNode.ts", import.meta.url))
 /** More starts than a poisonous task may cost. */
 const STARTS_MAX = 6
 
