@@ -111,8 +111,13 @@ export interface SystemInfo {
   readonly roles: readonly string[]
   readonly store: "sqlite" | "memory" | "jetstream"
   readonly durability: "fsynced" | "page-cache" | "memory"
+  /** True while this node leads and decides. */
   readonly leader: boolean
+  /** Id of the node that leads, as far as this one knows. */
+  readonly leaderNode: string | null
   readonly ready: boolean
+  /** Why this node is not ready; null: it is. */
+  readonly trouble: string | null
   readonly headSeq: Seq
   readonly checkpointSeq: Seq
   readonly executors: readonly {

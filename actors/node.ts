@@ -1,11 +1,13 @@
 /**
  * One node: the roles that run in this process, started and stopped in one documented order.
  *
- *   start   hub → leader's term → what a predecessor left → worker pulls → service answers
- *   stop    worker drains, then detaches → worker leaves the registry → term and hub end with the scope
+ *   start   hub, projector → leader's terms → what a predecessor left → worker pulls → service answers
+ *   stop    leader hands over → worker drains, then detaches → worker leaves the registry → the rest ends with the scope
  *
  *   N1. Nothing is pulled before everything that a predecessor held is adopted, given back or removed.
  *   N2. Stopping is idempotent and leaves running containers to a successor; handlers are told to stop.
+ *   N3. Only the roles that were asked for run: a node that is no leader never decides, one that is no worker never pulls.
+ *   N4. In a cluster (`leases` are there) the read model is this node's own, and leading is a matter of election.
  */
 import { Effect, type Scope } from "effect"
 import type { BerthError } from "../core/errors.ts"
@@ -22,12 +24,16 @@ import type { Lane } from "../core/words.ts"
 import type { SystemInfo, TaskService } from "./api.ts"
 import { tellBackends } from "./backends.ts"
 import { makeHub } from "./hub.ts"
-import { makeTerm, type Term } from "./leader/term.ts"
+import { systemInfo } from "./info.ts"
+import { LEADER_LEASE } from "./leader/election.ts"
 import { programsLayer } from "./programs.ts"
-import { type NodeOptions, type NodePorts, nodePorts } from "./roles/parts.ts"
+import { makeProjector } from "./projector.ts"
+import { type Reading, readingBesideLog, withReached } from "./reading.ts"
+import { NO_LEADER, startLeader } from "./roles/leader.ts"
+import { type NodeOptions, type NodePorts, nodePorts, rolesOf } from "./roles/parts.ts"
 import { makeWorkerRole } from "./roles/worker.ts"
 import { makeService } from "./service.ts"
-import { supervised } from "./supervised.ts"
+import { type RunForever, supervised } from "./supervised.ts"
 import { turnsLayer } from "./turns.ts"
 
 export type { NodeOptions } from "./roles/parts.ts"
@@ -39,7 +45,9 @@ export interface BerthNode {
   readonly waitingIn: (lane: Lane) => number
   readonly slotDrift: () => number
   readonly drain: Effect.Effect<void>
-  /** Drains for `drainMs`, detaches what still runs, and leaves the registry. */
+  /** Lets another node of the cluster lead at once; part of `stop`, and may come long before it. */
+  readonly handOver: Effect.Effect<void>
+  /** Hands over, drains for `drainMs`, detaches what still runs, and leaves the registry. */
   readonly stop: Effect.Effect<void>
 }
 
@@ -56,82 +64,68 @@ export const startNode = (
 
 const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePorts) {
   const { config, telemetry } = options
+  const roles = rolesOf(options)
   const runForever = foreverSupervised(options, ports)
   const hub = makeHub(ports.log)
-  yield* runForever("hub", () => hub.run)
+  if (roles.includes("gateway")) yield* runForever("hub", () => hub.run)
   yield* tellBackends(options, ports.signals)
+  const reading = yield* startReading(options, ports, runForever)
 
-  const { begin, drain, stop, worker } = yield* makeWorkerRole(options, ports)
-  let term: Term | null = null
-  yield* runForever("leader", () => {
-    term = makeTerm({
-      ...ports,
-      config,
-      node: options.nodeId,
-      onAdmitted: (count) => telemetry.count("admitted", {}, count),
-      // The lock of the data directory makes this node the only one: a worker of another name is gone.
-      workerHolds: (name, taskId) => name === worker.name && worker.holds(taskId),
-      onRepair: (taskId, what) => {
-        telemetry.count("repairs")
-        options.logger.warn({ taskId, what }, "repaired")
-      },
-    })
-    return term.run
-  })
-  yield* begin
+  const workerRole = roles.includes("worker") ? yield* makeWorkerRole(options, ports) : null
+  const workerHolds = (name: string, taskId: string): boolean | null => {
+    const own = workerRole !== null && name === workerRole.worker.name
+    // Alone, the lock of the data directory makes this node the only one: a worker of another name is gone.
+    return own ? workerRole.worker.holds(taskId) : ports.leases === null ? false : null
+  }
+  const { handOver, term } = roles.includes("leader")
+    ? yield* startLeader(options, ports, { reading, runForever, workerHolds })
+    : NO_LEADER
+  if (workerRole !== null) yield* workerRole.begin
 
-  const info = systemInfo(options, ports, () => term)
+  const info = systemInfo(options, ports, { reading, term })
   const service = makeService({
     ...ports,
+    readModel: withReached(ports.readModel, reading),
+    head: reading.head,
     config,
     hub,
-    handlers: options.handlers,
+    // Other nodes may have handlers that this one has not.
+    handlers: ports.leases === null ? options.handlers : null,
     onSubmitted: () => telemetry.count("submitted"),
-    slotsOf: (owner) => term?.dispatcher.fold.slots.ofOwner(owner) ?? 0,
+    slotsOf: (owner) => term()?.dispatcher.fold.slots.ofOwner(owner) ?? 0,
     systemInfo: info,
   })
-  const waitingIn = (lane: Lane): number => term?.dispatcher.fold.waiting.waiting(lane) ?? 0
-  const slotDrift = (): number => term?.reconciler.slotDrift() ?? 0
-  return { service, info, heldCount: worker.heldCount, waitingIn, slotDrift, drain, stop }
+  const drain = workerRole?.drain ?? Effect.void
+  return {
+    service,
+    info,
+    heldCount: () => workerRole?.worker.heldCount() ?? 0,
+    waitingIn: (lane: Lane) => term()?.dispatcher.fold.waiting.waiting(lane) ?? 0,
+    slotDrift: () => term()?.reconciler.slotDrift() ?? 0,
+    drain,
+    handOver,
+    stop: Effect.andThen(handOver, workerRole?.stop ?? Effect.void),
+  } satisfies BerthNode
+})
+
+/** N4. */
+const startReading = Effect.fn("reading")(function* (options: NodeOptions, ports: NodePorts, runForever: RunForever) {
+  const { leases } = ports
+  if (leases === null) return readingBesideLog(ports)
+  const leader = yield* leases.read(LEADER_LEASE)
+  const projector = makeProjector({ ...ports, logger: options.logger, leaderBefore: leader?.holder ?? null })
+  yield* runForever("projector", () => projector.run)
+  return projector satisfies Reading
 })
 
 /** Actors of the node itself: started again when they fail, and the node's end when that does not help. */
 const foreverSupervised =
-  ({ logger, onFatal, telemetry }: NodeOptions, { clock }: NodePorts) =>
-  (name: string, start: () => Effect.Effect<never, BerthError>) => {
+  ({ logger, onFatal, telemetry }: NodeOptions, { clock }: NodePorts): RunForever =>
+  (name, start) => {
     const onRestart = (actor: string, error: BerthError): void => {
       telemetry.count("actorRestarts", { actor })
       logger.warn({ actor, code: error.code, error: error.message }, "actor restarted")
     }
     const fatal = (error: BerthError) => Effect.sync(() => onFatal(`${name}: ${error.message}`))
-    return Effect.forkScoped(supervised(start, { name, clock, onRestart }).pipe(Effect.catch(fatal)))
+    return Effect.asVoid(Effect.forkScoped(supervised(start, { name, clock, onRestart }).pipe(Effect.catch(fatal))))
   }
-
-const systemInfo = (options: NodeOptions, { clock, log, readModel }: NodePorts, term: () => Term | null) =>
-  Effect.gen(function* () {
-    const headSeq = yield* log.head
-    const checkpointSeq = yield* readModel.checkpoint
-    const isDeciding = term()?.dispatcher.isDeciding() ?? false
-    return {
-      version: options.version,
-      clusterId: options.clusterId,
-      nodeId: options.nodeId,
-      roles: ["gateway", "leader", "worker"],
-      store: options.store,
-      durability: log.durability,
-      leader: isDeciding,
-      ready: isDeciding,
-      headSeq,
-      checkpointSeq,
-      executors: options.executors.map(({ accepting, name }) => ({
-        name,
-        accepting: accepting(),
-        detail: options.executorDetail(name),
-      })),
-      backends: options.backends.map((backend) => backend.state()),
-      slotDrift: term()?.reconciler.slotDrift() ?? 0,
-      repairs: term()?.reconciler.repairs() ?? 0,
-      startedAtMs: options.startedAtMs,
-      nowMs: clock.nowMs(),
-    } satisfies SystemInfo
-  })

@@ -24,6 +24,8 @@ export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, 
   readonly workers: Workers["Service"]
   /** Slots that the owner holds, where this node knows it; otherwise 0. */
   readonly slotsOf: (owner: string) => number
+  /** The log's head as this node knows it. */
+  readonly head: Effect.Effect<Seq, BerthError>
   readonly systemInfo: Effect.Effect<SystemInfo, BerthError>
 }
 
@@ -151,6 +153,6 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
         (yield* Effect.fail(berthError("NOT_FOUND", `task ${taskId} has no artifact of this path`, { path: "path" })))
       )
     }),
-    headSeq: log.head,
+    headSeq: deps.head,
   }
 }

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { asBerthError, type BerthError } from "../core/errors.ts"
 import type { Clock } from "../core/ports/clock.ts"
 import { RESTART_INTENSITY, supervise } from "../core/policy/supervise.ts"
@@ -34,3 +34,9 @@ export const supervised = (
   )
   return again
 }
+
+/** Forks an actor of a node, in the node's scope. */
+export type RunForever = (
+  name: string,
+  start: () => Effect.Effect<never, BerthError>,
+) => Effect.Effect<void, never, Scope.Scope>

@@ -90,6 +90,18 @@ export const SETTINGS = {
     min: 0,
     max: HOUR_MS,
   },
+  leaderLeaseMs: {
+    help: "How long the leader of a cluster may be silent before another takes its place.",
+    value: 4_000,
+    min: 500,
+    max: 60_000,
+  },
+  snapshotEntries: {
+    help: "Log entries after which the leader of a cluster leaves a new snapshot of the read model.",
+    value: 20_000,
+    min: 100,
+    max: 100_000_000,
+  },
   readWaitMs: { help: "How long a read waits for the sequence that it asks for.", value: 5_000, min: 0, max: 60_000 },
 } as const satisfies Record<string, Setting>
 

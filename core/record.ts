@@ -73,6 +73,8 @@ export interface LogEntry<R extends LogRecord = LogRecord> {
 }
 
 export const CONTROL_SUBJECT = "control"
+/** Stands for all subjects where a reader may ask for the first record after a sequence. */
+export const ANY_SUBJECT = ">"
 export const stateSubject = (taskId: string): string => `t.${taskId}.s`
 export const outputSubject = (taskId: string): string => `t.${taskId}.o`
 /** Ids become subjects, file names and container names. */

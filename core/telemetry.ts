@@ -25,6 +25,10 @@ export const METRICS = {
     help: "Difference between the dispatcher's fold and the read model; 0 unless there is a defect.",
   },
   slotsUsed: { kind: "gauge", name: "berth_slots_used", help: "Attempts on this worker." },
+  terms: { kind: "counter", name: "berth_leader_terms_total", help: "Terms of leadership that this node began." },
+  leading: { kind: "gauge", name: "berth_leader", help: "1 while this node leads." },
+  logSeq: { kind: "gauge", name: "berth_log_seq", help: "Sequence of the log's newest entry, as this node knows it." },
+  readSeq: { kind: "gauge", name: "berth_read_model_seq", help: "Sequence that this node's read model has reached." },
   waiting: {
     kind: "gauge",
     name: "berth_tasks_waiting",

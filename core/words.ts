@@ -56,6 +56,10 @@ export type EndReason = (typeof END_REASONS)[number]
 export const ISOLATIONS = ["runc", "runsc", "kata"] as const
 export type Isolation = (typeof ISOLATIONS)[number]
 
+/** What a node may do. One process does all of it, or several share it. */
+export const ROLES = ["gateway", "leader", "worker"] as const
+export type Role = (typeof ROLES)[number]
+
 export const OUTPUT_STREAMS = ["stdout", "stderr"] as const
 export type OutputStream = (typeof OUTPUT_STREAMS)[number]
 

@@ -110,6 +110,8 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
       // A delay has its time in the read model; where the timers cannot lose it.
       if (fold.knows(state.id) || state.wakeAtMs !== null || seq > fold.headSeq) continue
       const readAtSeq = fold.headSeq
+      // A row that is older than what the fold has read would bring back what is over.
+      if ((yield* readModel.checkpoint) < readAtSeq) return
       const now = yield* readModel.get(state.id)
       if (now?.seq === seq && !fold.knows(state.id) && fold.repair(now, readAtSeq))
         repaired(state.id, "it stood nowhere")

@@ -9,9 +9,11 @@ import { Leases } from "../../core/ports/leases.ts"
 import { Queue } from "../../core/ports/queue.ts"
 import { Random } from "../../core/ports/random.ts"
 import { ReadModel } from "../../core/ports/readModel.ts"
+import type { SnapshotSource } from "../../core/ports/snapshots.ts"
 import { Signals } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import type { Logger, Telemetry } from "../../core/telemetry.ts"
+import { type Role, ROLES } from "../../core/words.ts"
 import type { SystemInfo } from "../api.ts"
 import type { Backend } from "../executor/stack/backend.ts"
 import { Programs } from "../programs.ts"
@@ -33,7 +35,14 @@ export interface NodeOptions {
   readonly telemetry: Telemetry
   /** The node cannot go on: its process should end, and a successor adopts what runs. */
   readonly onFatal: (reason: string) => void
+  /** Default: all of them. */
+  readonly roles?: readonly Role[]
+  /** Of a read model that a projector feeds; left out: none are made. */
+  readonly snapshots?: SnapshotSource
 }
+
+export const rolesOf = ({ roles = ROLES }: Pick<NodeOptions, "roles">): readonly Role[] =>
+  ROLES.filter((role) => roles.includes(role))
 
 /** Every port of a node, taken out of the context once. */
 export const nodePorts = Effect.gen(function* () {

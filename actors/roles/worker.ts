@@ -52,7 +52,8 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
       onAdopted: () => telemetry.count("adopted"),
       onLost: (cause) => telemetry.count("lost", { cause }),
     },
-    (name) => name !== worker.name,
+    // Alone, whoever had another name is gone.
+    (name) => ports.leases === null && name !== worker.name,
   )
   let isolations: readonly Isolation[] = []
   /** Apart from the registry's own rhythm: an engine that hangs must not make this worker look dead. */
@@ -82,7 +83,7 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
   )
   const begin = Effect.gen(function* () {
     yield* settlePredecessors
-    yield* startSweeping({ executors: all, readModel, clock, worker, logger })
+    if (ports.leases === null) yield* startSweeping({ executors: all, readModel, clock, worker, logger })
     yield* worker.begin
     yield* register
     yield* Effect.forkScoped(Effect.forever(learnIsolations))

@@ -10,7 +10,7 @@ import type { LogEntry, LogRecord, OutputRecord, Seq, TaskRecord, TombstoneRecor
  *        of any number of writers at one version exactly one wins.
  *   EL3. Sequences grow over the whole log; an entry's sequence never changes.
  *   EL4. `last` sees every append that returned before it began, by whomever, and all that a read has shown before.
- *   EL5. `after` gives the first record of a subject after a sequence: whose append won?
+ *   EL5. `after` gives the first record of a subject, or of any (`ANY_SUBJECT`), after a sequence: whose append won?
  *   EL6. `appendOutput` needs no version, keeps the order of one caller's calls per task, and returns when durable.
  *   EL7. `readTask` gives the entries of one task (state and output) after a sequence, in log order, each once.
  *   EL8. `feed` gives every entry after a sequence, in log order, each once, and goes on with new ones.
@@ -34,7 +34,7 @@ export class EventLog extends Context.Service<
     /** The last state record of a task, or its tombstone; null when there is none. */
     readonly last: (taskId: string) => Effect.Effect<LogEntry<TaskRecord | TombstoneRecord> | null, BerthError>
     readonly lastControl: Effect.Effect<LogEntry | null, BerthError>
-    /** The first record on `subject` with a sequence above `afterSeq`. */
+    /** The first record on `subject`, or on any with `ANY_SUBJECT`, with a sequence above `afterSeq`. */
     readonly after: (subject: string, afterSeq: Seq) => Effect.Effect<LogEntry | null, BerthError>
     readonly readTask: (
       taskId: string,

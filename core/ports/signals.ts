@@ -24,4 +24,6 @@ export class Signals extends Context.Service<
 export const workerSubject = (worker: string): string => `worker.${worker}`
 /** Changes of backends, of every node. */
 export const BACKENDS_SUBJECT = "backends"
+/** Says that the leader's lease may be free. */
+export const LEADER_SUBJECT = "leader"
 export const liveOutputSubject = (taskId: string): string => `live.${taskId}`

@@ -56,8 +56,10 @@ export const SystemInfo = Schema.Struct({
   durability: Schema.Literals(["fsynced", "page-cache", "memory"]).annotate({
     description: "What an accepted submit means.",
   }),
-  leader: Schema.Boolean,
+  leader: Schema.Boolean.annotate({ description: "This node leads and decides." }),
+  leaderNode: Schema.NullOr(Schema.String).annotate({ description: "Who leads, as far as this node knows." }),
   ready: Schema.Boolean,
+  trouble: Schema.NullOr(Schema.String).annotate({ description: "Why this node is not ready." }),
   headSeq: SeqField,
   checkpointSeq: SeqField,
   executors: Schema.Array(

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
 import {
+  ANY_SUBJECT,
   CONTROL_SUBJECT,
   type LogEntry,
   type LogRecord,
@@ -100,7 +101,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
     appendOutput: (taskId, record) => step(() => publish(write(outputSubject(taskId), record))),
     last: (taskId) => step(() => decodeLast(stateSubject(taskId)) as LogEntry<TaskRecord | TombstoneRecord> | null),
     lastControl: step(() => decodeLast(CONTROL_SUBJECT)),
-    after: (subject, afterSeq) => step(() => page([subject], afterSeq, 1)[0] ?? null),
+    after: (subject, afterSeq) => step(() => page(subject === ANY_SUBJECT ? null : [subject], afterSeq, 1)[0] ?? null),
     readTask: (taskId, afterSeq, entriesMax) =>
       step(() => page([stateSubject(taskId), outputSubject(taskId)], afterSeq, entriesMax)),
     feed: (afterSeq) => feedFrom(tail, (seq, entriesMax) => step(() => page(null, seq, entriesMax)), afterSeq),

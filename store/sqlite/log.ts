@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { BerthError } from "../../core/errors.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
 import {
+  ANY_SUBJECT,
   type LogEntry,
   type LogRecord,
   outputSubject,
@@ -61,7 +62,11 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
         return Effect.map(task, ({ last }) => last as LogEntry<TaskRecord | TombstoneRecord> | null)
       }),
     lastControl: Effect.sync(() => known.control),
-    after: (subject, afterSeq) => Effect.map(read(OF_ONE, subject, afterSeq, 1), (entries) => entries[0] ?? null),
+    after: (subject, afterSeq) =>
+      Effect.map(
+        subject === ANY_SUBJECT ? page(afterSeq, 1) : read(OF_ONE, subject, afterSeq, 1),
+        (entries) => entries[0] ?? null,
+      ),
     readTask: (taskId, afterSeq, entriesMax) =>
       Effect.suspend(() =>
         read(OF_TASK, stateSubject(taskId), outputSubject(taskId), afterSeq, entriesMax, known.tail.head),

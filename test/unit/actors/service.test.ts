@@ -23,6 +23,7 @@ const rigged = (options: RigOptions = {}) => {
     handlers: null,
     onSubmitted: () => {},
     slotsOf: () => slots,
+    head: rig.log.head,
     systemInfo: Effect.succeed({ version: "0" } as SystemInfo),
   })
   const fail = async (id: string): Promise<void> => {

@@ -1,0 +1,116 @@
+/**
+ * Keeps the read model of one node behind a log that is elsewhere.
+ *
+ *   feed ──batches──▶ apply (rows and checkpoint in one transaction) ──▶ reached ──▶ reads that wait, /ready, who may lead
+ *
+ *   PJ1. Entries are applied in log order, each once, and none is skipped: whoever starts again goes on at the checkpoint.
+ *   PJ2. A record that this program does not know, or that is damaged, stops the projector for good, and the node says so
+ *        and is not ready: a newer program, or a person, has to help.
+ *   PJ3. What was removed from the log is not waited for: where nothing lies between the checkpoint and a head that was
+ *        heard before, that head is reached.
+ *   PJ4. In no trouble is who has read all that the log had some seconds ago, or all but a few entries, and hears the log.
+ */
+import { Effect, Stream } from "effect"
+import { type BerthError, berthError } from "../core/errors.ts"
+import type { Clock } from "../core/ports/clock.ts"
+import type { EventLog } from "../core/ports/eventLog.ts"
+import type { ReadModel } from "../core/ports/readModel.ts"
+import { ANY_SUBJECT, type LogEntry, type Seq } from "../core/record.ts"
+import type { Logger } from "../core/telemetry.ts"
+import type { Reading } from "./reading.ts"
+
+const LOOK_MS = 500
+/** A log that has not answered for so long is away. */
+const SILENCE_MS_MAX = 3_000
+/** So many entries behind the head is near it. */
+const NEAR_ENTRIES = 1_000
+/** Whoever writes faster than anybody reads must not make a node unready that is only these seconds behind. */
+const NEAR_MS = 5_000
+
+export interface ProjectorDeps {
+  readonly log: EventLog["Service"]
+  readonly readModel: ReadModel["Service"]
+  readonly clock: Clock["Service"]
+  readonly logger: Logger
+  /** Who led when this node began to read, if that is known. */
+  readonly leaderBefore: string | null
+}
+
+export interface Projector extends Reading {
+  readonly run: Effect.Effect<never, BerthError>
+}
+
+export const makeProjector = ({ clock, leaderBefore, log, logger, readModel }: ProjectorDeps): Projector => {
+  let position: Seq = 0
+  let head: Seq | null = null
+  let heardMonoMs = Number.NEGATIVE_INFINITY
+  /** A head that was heard and not yet reached, and when that was. */
+  let target: { readonly seq: Seq; readonly monoMs: number } | null = null
+  /** All that the log had at this moment has been read. */
+  let provenMonoMs = Number.NEGATIVE_INFINITY
+  let stopped: BerthError | null = null
+  let leaderNode = leaderBefore
+
+  const moveTo = (seq: Seq): void => {
+    position = Math.max(position, seq)
+    if (target === null || position < target.seq) return
+    provenMonoMs = target.monoMs
+    target = head !== null && head > position ? { seq: head, monoMs: heardMonoMs } : null
+  }
+  const applied = (entries: readonly LogEntry[]): void => {
+    for (const { record } of entries)
+      if (record.kind === "control" && record.fact.type === "termBegan") leaderNode = record.fact.node
+    moveTo(entries.at(-1)?.seq ?? 0)
+  }
+
+  const follow = Effect.gen(function* () {
+    const checkpoint = yield* readModel.checkpoint
+    moveTo(checkpoint)
+    yield* Stream.runForEach(log.feed(checkpoint), (entries) =>
+      Effect.andThen(
+        readModel.apply(entries),
+        Effect.sync(() => applied(entries)),
+      ),
+    )
+    return yield* Effect.fail(berthError("STORE_UNAVAILABLE", "the log's feed ended"))
+  })
+
+  /** PJ3: the head first, and only then whether anything is left to come before it. */
+  const look = Effect.gen(function* () {
+    const seenAt = position
+    const askedMonoMs = clock.monoMs()
+    const heard = yield* log.head
+    head = heard
+    heardMonoMs = askedMonoMs
+    target ??= { seq: heard, monoMs: askedMonoMs }
+    if (position < heard && position === seenAt) {
+      const next = yield* log.after(ANY_SUBJECT, yield* readModel.checkpoint)
+      if (next === null || next.seq > heard) moveTo(heard)
+    }
+    moveTo(position)
+  })
+  const lookForever = Effect.forever(Effect.andThen(Effect.ignore(look), clock.sleep(LOOK_MS)))
+
+  const stop = (error: BerthError): Effect.Effect<never, BerthError> => {
+    stopped = error
+    logger.error({ code: error.code, error: error.message }, "the read model cannot follow the log")
+    return Effect.never
+  }
+  const followOrStop = Effect.catch(follow, (error) => (error.retryable ? Effect.fail(error) : stop(error)))
+
+  const trouble = (): string | null => {
+    const nowMonoMs = clock.monoMs()
+    if (stopped !== null) return `stopped at ${position}: ${stopped.message}`
+    if (head === null || nowMonoMs - heardMonoMs > SILENCE_MS_MAX) return "the log does not answer"
+    const behind = head - position
+    return behind <= NEAR_ENTRIES || nowMonoMs - provenMonoMs <= NEAR_MS ? null : `${behind} entries behind the log`
+  }
+
+  return {
+    run: Effect.raceFirst(followOrStop, lookForever) as Effect.Effect<never, BerthError>,
+    reached: Effect.sync(() => position),
+    head: Effect.sync(() => Math.max(head ?? 0, position)),
+    trouble,
+    leaderNode: () => leaderNode,
+  }
+}
