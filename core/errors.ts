@@ -21,6 +21,11 @@ export const ERROR_CODES = {
   TOO_MANY: ["retryable", "Wait until earlier requests or subscriptions have ended."],
   RUNTIME_UNKNOWN: ["terminal", "Use a runtime that `berth doctor` lists, or an image and a command."],
   HANDLER_UNKNOWN: ["terminal", "Register the handler in Berth.open({handlers})."],
+  SECRET_UNKNOWN: ["terminal", "Set it with `berth secret set`, then `berth retry` the task; names are one's own."],
+  SECRET_KEY_WRONG: [
+    "terminal",
+    "Give back the key that the secrets were sealed with (`--secrets-key-file`, or `secrets.key` in the data directory).",
+  ],
   ISOLATION_UNAVAILABLE: ["terminal", "Install that container runtime on the engine, or ask for another isolation."],
   IMAGE_NOT_FOUND: ["terminal", "Check the image's name, or make it available to the engine."],
   IMAGE_NEEDS_SHELL: [

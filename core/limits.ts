@@ -17,6 +17,11 @@ export const LIMITS = {
   envMax: 128,
   envNameBytesMax: 128,
   envValueBytesMax: 32 * 1024,
+  /** Of one owner. */
+  secretsMax: 256,
+  secretBytesMax: 32 * 1024,
+  /** That one task may name. */
+  taskSecretsMax: 32,
   labelsMax: 32,
   labelBytesMax: 128,
   maxAttemptsMax: 100,

@@ -38,6 +38,8 @@ export const RPC_CODES = {
   CONNECTION_LOST: -32027,
   DEADLINE_EXCEEDED: -32028,
   CONFIG_INVALID: -32029,
+  SECRET_UNKNOWN: -32030,
+  SECRET_KEY_WRONG: -32031,
 } as const satisfies Record<ErrorCode, number>
 
 const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code)

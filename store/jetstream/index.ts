@@ -7,6 +7,7 @@ import { EventLog } from "../../core/ports/eventLog.ts"
 import { Leases } from "../../core/ports/leases.ts"
 import { Queue } from "../../core/ports/queue.ts"
 import { Random } from "../../core/ports/random.ts"
+import { Secrets } from "../../core/ports/secrets.ts"
 import { Signals } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import { makeBlobs } from "./blobs.ts"
@@ -15,6 +16,7 @@ import { makeLeases } from "./leases.ts"
 import { openLink } from "./link.ts"
 import { makeLog } from "./log.ts"
 import { makeQueue } from "./queue.ts"
+import { openSecrets } from "./secrets.ts"
 import { makeSignals } from "./signals.ts"
 import { ensureStreams } from "./streams.ts"
 import { namesOf } from "./token.ts"
@@ -35,16 +37,18 @@ export interface JetstreamOptions {
   readonly ackWaitMs?: number
   /** The largest single blob. Default 64 MiB. */
   readonly blobBytesMax?: number
+  /** What secrets are sealed with, the same for every node, and what it is called there; left out: there are no secrets. */
+  readonly secretsKeys?: { readonly text: string; readonly source: string } | null
 }
 
 /**
- * Log, queue, leases, signals, blobs and workers of one cluster; streams are made where they are missing. Fails with
+ * Log, queue, leases, signals, blobs, workers and secrets of one cluster; streams are made where they are missing. Fails with
  * STORE_UNAVAILABLE when no server answers, and with CONFIG_INVALID for a server that is too old, a user without the
  * rights, or streams that were changed.
  */
 export const jetstreamPorts = (
   options: JetstreamOptions,
-): Layer.Layer<EventLog | Queue | Leases | Signals | Blobs | Workers, BerthError, Clock | Random> =>
+): Layer.Layer<EventLog | Queue | Leases | Signals | Blobs | Workers | Secrets, BerthError, Clock | Random> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const clock = yield* Clock
@@ -59,6 +63,7 @@ export const jetstreamPorts = (
         Context.add(Signals, makeSignals(link, names)),
         Context.add(Blobs, makeBlobs(link, names, random.id, options.blobBytesMax)),
         Context.add(Workers, makeWorkers(link, names)),
+        Context.add(Secrets, yield* openSecrets(link, names, options.secretsKeys ?? null)),
       )
     }),
   )

@@ -51,6 +51,7 @@ export const ensureStreams = (link: Link, names: Names, replicas: number): Effec
       cells(names.blobStream, [`${names.prefix}blob.>`], replicas),
       bucket(names.leaseBucket, replicas),
       bucket(names.workerBucket, replicas),
+      bucket(names.secretBucket, replicas),
     ],
     (config) => ensure(link, config),
     { discard: true },

@@ -28,6 +28,7 @@ export interface Names {
   readonly blobStream: string
   readonly leaseBucket: string
   readonly workerBucket: string
+  readonly secretBucket: string
   /** What all subjects of the cluster begin with, its final dot included. */
   readonly prefix: string
 }
@@ -42,6 +43,7 @@ export function namesOf(cluster: string): Names {
     blobStream: `BERTH_${cluster}_BLOBS`,
     leaseBucket: `BERTH_${cluster}_LEASES`,
     workerBucket: `BERTH_${cluster}_WORKERS`,
+    secretBucket: `BERTH_${cluster}_SECRETS`,
     prefix: `berth.${cluster}.`,
   }
 }

@@ -9,6 +9,7 @@ export { makeMemoryBlobs } from "./blobs.ts"
 export { makeMemoryLeases } from "./leases.ts"
 export { makeMemoryQueue, memoryQueue } from "./queue.ts"
 export { makeMemoryReadModel, type MemoryReadModel } from "./readModel.ts"
+export { makeMemorySecrets } from "./secrets.ts"
 export { makeMemorySignals, memorySignals } from "./signals.ts"
 export { makeMemoryWorkers, memoryWorkers } from "./workers.ts"
 

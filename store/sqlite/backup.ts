@@ -15,12 +15,14 @@ import { checked, keysBelow } from "./blobs.ts"
 import { type Connection, openConnection } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
 import { sync } from "./files.ts"
-import { SCHEMA_VERSION } from "./schema.ts"
+import { DATABASE_FILE as DATABASE, SCHEMA_VERSION } from "./schema.ts"
 
-const DATABASE = "berth.db"
 const BLOBS = "blobs"
-/** Belong to the running process or to the database itself; everything else beside it, such as keys, is copied as it is. */
-const NOT_COPIED = /^berth\.(db|lock|reserve)|\.new$|\.rebuild$/
+/**
+ * Belong to the running process or to the database itself, or are keys: whoever gets hold of a copy must neither make tokens
+ * nor open secrets with it.
+ */
+const NOT_COPIED = /^berth\.(db|lock|reserve)|^secret$|^secrets\.key|\.new$|\.rebuild$/
 const PAGE = 500
 
 /** What a backup holds. */

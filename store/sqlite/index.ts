@@ -1,7 +1,8 @@
 /**
  * The embedded store: one data directory, one process.
  *
- *   berth.db          log and read model, changed in one transaction
+ *   berth.db          log and read model, changed in one transaction; secrets, sealed
+ *   secrets.key       what they are sealed with, unless the operator brings the keys
  *   blobs/            large values
  *   berth.lock        who has the directory, and where it listens
  *   berth.reserve     room for getting out of a full disk
@@ -16,6 +17,7 @@ import { EventLog } from "../../core/ports/eventLog.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
 import { Random } from "../../core/ports/random.ts"
 import { ReadModel } from "../../core/ports/readModel.ts"
+import { Secrets } from "../../core/ports/secrets.ts"
 import { rebuildReadModel } from "./apply.ts"
 import { makeFileBlobs } from "./blobs.ts"
 import { type Connection, openConnection } from "./connection.ts"
@@ -25,11 +27,13 @@ import { type DataDirLock, lockDataDir } from "./lock.ts"
 import { makeLog } from "./log.ts"
 import { besideLog, openReadModel } from "./readModel.ts"
 import { makeRoomToStart, Reserve } from "./reserve.ts"
-import { getMeta, migrate, MODEL_VERSION, setMeta } from "./schema.ts"
+import { DATABASE_FILE, getMeta, migrate, MODEL_VERSION, setMeta } from "./schema.ts"
+import { openSecrets, type SqliteSecretsOptions } from "./secrets.ts"
 import { makeWriter } from "./writer.ts"
 
 export { backup, restore } from "./backup.ts"
 export { readLock } from "./lock.ts"
+export { rotateKey } from "./rotate.ts"
 
 export interface SqliteStoreOptions {
   /** Made if it is not there, for its owner only. */
@@ -49,8 +53,6 @@ export class DataDir extends Context.Service<
     readonly announce: DataDirLock["announce"]
   }
 >()("store/sqlite/DataDir") {}
-
-const DATABASE_FILE = "berth.db"
 
 /**
  * Log, read model and blobs of one data directory. Fails with DATA_DIR_LOCKED while another process has it, with
@@ -85,6 +87,19 @@ export const sqliteStore = (
         Context.add(Blobs, blobs),
         Context.add(DataDir, { path: dataDir, clusterId, announce: lock.announce }),
       )
+    }),
+  )
+
+/**
+ * The secrets of the data directory that this process has; see openSecrets.
+ * @public
+ */
+export const sqliteSecrets = (options: SqliteSecretsOptions): Layer.Layer<Secrets, BerthError, DataDir> =>
+  Layer.effect(
+    Secrets,
+    Effect.gen(function* () {
+      const { path } = yield* DataDir
+      return (yield* openSecrets(path, options)).secrets
     }),
   )
 

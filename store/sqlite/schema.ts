@@ -8,6 +8,8 @@ import { READ_MODEL_VERSION } from "../../core/readmodel/row.ts"
 import { ROW_VERSION } from "../shared/rowCodec.ts"
 import { type Connection, transaction } from "./connection.ts"
 
+export const DATABASE_FILE = "berth.db"
+
 /** Never change one that was released; add the next. */
 const MIGRATIONS: readonly string[] = [
   `create table entries (
@@ -18,6 +20,12 @@ const MIGRATIONS: readonly string[] = [
    ) strict;
    create index entries_subject on entries (subject, seq);
    create table meta (name text primary key, value text not null) strict;`,
+  `create table secrets (
+     owner text not null,
+     name text not null,
+     sealed blob not null,
+     primary key (owner, name)
+   ) strict, without rowid;`,
 ]
 export const SCHEMA_VERSION = MIGRATIONS.length
 

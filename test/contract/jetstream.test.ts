@@ -1,19 +1,23 @@
+import { createHash } from "node:crypto"
 import { Context, Effect, type Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import { Blobs } from "../../core/ports/blobs.ts"
 import { EventLog } from "../../core/ports/eventLog.ts"
 import { Leases } from "../../core/ports/leases.ts"
 import { Queue } from "../../core/ports/queue.ts"
+import { Secrets } from "../../core/ports/secrets.ts"
 import { Signals } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import type { NatsSeries } from "../../gateway/provision/nats.ts"
-import { decodePayload } from "../../store/shared/payload.ts"
+import { decodePayload, encodePayload } from "../../store/shared/payload.ts"
+import { flipLastBit } from "../support/flipped.ts"
 import { NatsRig } from "../support/nats.ts"
 import { describeWithNats } from "../support/require.ts"
 import { blobsContract } from "./blobs.contract.ts"
 import { eventLogContract } from "./eventLog.contract.ts"
 import { leasesContract } from "./leases.contract.ts"
 import { queueContract } from "./queue.contract.ts"
+import { secretsContract } from "./secrets.contract.ts"
 import { signalsContract } from "./signals.contract.ts"
 import { workersContract } from "./workers.contract.ts"
 
@@ -34,6 +38,51 @@ const damageBlob = (rig: NatsRig, cluster: string, key: string): Effect.Effect<v
         const piece = Uint8Array.from((await manager.streams.getMessage(stream, { last_by_subj: subject }))?.data ?? [])
         piece[piece.length >> 1] = (piece[piece.length >> 1] ?? 0) ^ 1
         await manager.jetstream().publish(subject, piece)
+      }),
+    ),
+  )
+
+/** A cell of the secrets' bucket, behind the adapter's back. */
+const secretCell = (cluster: string, owner: string, name: string): string =>
+  `$KV.BERTH_${cluster}_SECRETS.${createHash("sha256").update(owner).digest("hex")}-${name}`
+
+interface SealedCell {
+  readonly owner: string
+  readonly name: string
+  readonly sealed: Uint8Array
+}
+
+const changeSecret = (
+  rig: NatsRig,
+  cluster: string,
+  [owner, name]: readonly [string, string],
+  change: (before: SealedCell, read: (owner: string, name: string) => Promise<SealedCell>) => Promise<Uint8Array>,
+): Effect.Effect<void, BerthError> =>
+  Effect.scoped(
+    Effect.flatMap(rig.manager, (manager) =>
+      Effect.promise(async () => {
+        const read = async (whose: string, which: string) => {
+          const subject = secretCell(cluster, whose, which)
+          const message = await manager.streams.getMessage(`KV_BERTH_${cluster}_SECRETS`, { last_by_subj: subject })
+          return decodePayload(message?.data ?? new Uint8Array(0)) as SealedCell
+        }
+        const before = await read(owner, name)
+        const bytes = encodePayload({ owner, name, sealed: await change(before, read) })
+        await manager.jetstream().publish(secretCell(cluster, owner, name), bytes)
+      }),
+    ),
+  )
+
+const secretBytes = (rig: NatsRig, cluster: string): Effect.Effect<Uint8Array, BerthError> =>
+  Effect.scoped(
+    Effect.flatMap(rig.manager, (manager) =>
+      Effect.promise(async () => {
+        const stream = `KV_BERTH_${cluster}_SECRETS`
+        const { state } = await manager.streams.info(stream, { subjects_filter: ">" })
+        const messages = Object.keys(state.subjects ?? {}).map((subject) =>
+          manager.streams.getMessage(stream, { last_by_subj: subject }),
+        )
+        return Buffer.concat((await Promise.all(messages)).map((message) => message?.data ?? new Uint8Array(0)))
       }),
     ),
   )
@@ -80,6 +129,22 @@ const contracts = (series: NatsSeries): void =>
     signalsContract({ name, open: portOf(Signals) })
 
     workersContract({ name, open: portOf(Workers) })
+
+    secretsContract({
+      name,
+      open: Effect.sync(() => {
+        const cluster = rig.newCluster()
+        const withKeys = (text: string) => portOf(Secrets, { cluster, secretsKeys: { text, source: "keys" } })
+        return {
+          withKeys,
+          reopen: withKeys,
+          kept: secretBytes(rig, cluster),
+          move: (from, to) => changeSecret(rig, cluster, to, async (_, read) => (await read(...from)).sealed),
+          damage: (owner, name) => changeSecret(rig, cluster, [owner, name], async ({ sealed }) => flipLastBit(sealed)),
+        }
+      }),
+      patienceMs: 120_000,
+    })
 
     blobsContract({
       name,
