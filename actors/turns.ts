@@ -16,6 +16,7 @@ import { type Command, decide } from "../core/task/decide.ts"
 import type { TaskFact } from "../core/task/facts.ts"
 import type { TaskMessage } from "../core/task/messages.ts"
 import type { TaskState } from "../core/task/state.ts"
+import { appendOnce } from "./appendOnce.ts"
 
 const CONFLICTS_MAX = 16
 
@@ -47,21 +48,6 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
     const perform = (command: Command): Effect.Effect<void> =>
       signals.publish(workerSubject(command.worker), command).pipe(Effect.ignore)
 
-    /** Appends, and tells an append that succeeded without saying so from one that lost. */
-    const append = (taskId: string, expected: Seq, record: TaskRecord): Effect.Effect<Seq, BerthError> =>
-      log.append(stateSubject(taskId), expected, record).pipe(
-        Effect.catch((error) =>
-          error.code !== "VERSION_CONFLICT" && error.code !== "STORE_UNAVAILABLE" && error.code !== "DEADLINE_EXCEEDED"
-            ? Effect.fail(error)
-            : log.after(stateSubject(taskId), expected).pipe(
-                Effect.flatMap((first) => {
-                  const mine = first?.record.kind === "task" && first.record.recordId === record.recordId
-                  return mine ? Effect.succeed(first.seq) : Effect.fail(error)
-                }),
-              ),
-        ),
-      )
-
     const load = (taskId: string): Effect.Effect<Omit<Turned, "changed">, BerthError> =>
       log
         .last(taskId)
@@ -79,7 +65,7 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
       if (decision.type === "refused") return yield* Effect.fail(decision.error)
       if (decision.type === "unchanged") return { state, seq: expected, changed: false }
       const record: TaskRecord = { kind: "task", recordId: random.id(), facts: decision.facts, state: decision.state }
-      const seq = yield* append(taskId, expected, record)
+      const seq = yield* appendOnce(log, stateSubject(taskId), expected, record)
       yield* Effect.forEach(decision.commands, perform, { discard: true })
       return { state: decision.state, seq, changed: true }
     })
@@ -90,7 +76,8 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
         once(taskId, message).pipe(
           Effect.retry({ while: (error) => error.code === "VERSION_CONFLICT", times: CONFLICTS_MAX }),
         ),
-      begin: (state, fact) => append(state.id, 0, { kind: "task", recordId: random.id(), facts: [fact], state }),
+      begin: (state, fact) =>
+        appendOnce(log, stateSubject(state.id), 0, { kind: "task", recordId: random.id(), facts: [fact], state }),
     }
   }),
 )

@@ -4,6 +4,7 @@ import type { Clock } from "../../core/ports/clock.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
 import type { Random } from "../../core/ports/random.ts"
 import { type Admission, CONTROL_SUBJECT, type ControlRecord, type Seq } from "../../core/record.ts"
+import { appendOnce } from "../appendOnce.ts"
 
 /**
  * The control subject as one leader writes it: every append names the version that the one before had. A conflict means that
@@ -26,23 +27,11 @@ export function makeControlLog({ clock, log, node, random }: ControlLogDeps): Co
   let version: Seq = 0
   let term = 0
 
-  /** A reply that was lost is recognised by the first record after ours: is it mine? */
   const append = (fact: ControlRecord["fact"]): Effect.Effect<Seq, BerthError> =>
-    Effect.gen(function* () {
-      const record: ControlRecord = { kind: "control", recordId: random.id(), fact }
-      const recognise = (error: BerthError) =>
-        log
-          .after(CONTROL_SUBJECT, version)
-          .pipe(
-            Effect.flatMap((first) =>
-              first?.record.kind === "control" && first.record.recordId === record.recordId
-                ? Effect.succeed(first.seq)
-                : Effect.fail(error),
-            ),
-          )
-      version = yield* log.append(CONTROL_SUBJECT, version, record).pipe(Effect.catch(recognise))
-      return version
-    })
+    Effect.map(
+      appendOnce(log, CONTROL_SUBJECT, version, { kind: "control", recordId: random.id(), fact }),
+      (seq) => (version = seq),
+    )
 
   return {
     beginTerm: Effect.gen(function* () {

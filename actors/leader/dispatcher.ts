@@ -46,6 +46,8 @@ export interface Dispatcher {
   readonly fold: LeaderFold
   /** True once the fold has read its own `termBegan`. */
   readonly isDeciding: () => boolean
+  /** All admissions before this sequence are settled; 0 before this leader decides. */
+  readonly settledBefore: () => Seq
   /** Publishes the wake-ups of all that is admitted and not started; at most one message per task is ever there. */
   readonly republish: Effect.Effect<void, BerthError>
   /** Runs until it fails: with WRONG_STATE when another leader's term has begun. */
@@ -175,5 +177,8 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
     return yield* Effect.raceFirst(ended, decideForever)
   }) as Effect.Effect<never, BerthError>
 
-  return { fold, isDeciding: () => deciding, republish, run }
+  /** What this fold has not read may hold a slot: of another leader, too. */
+  const settledBefore = (): Seq => (deciding ? Math.min(fold.slots.settledBefore(), fold.headSeq + 1) : 0)
+
+  return { fold, isDeciding: () => deciding, settledBefore, republish, run }
 }

@@ -5,6 +5,9 @@
  *   RT1. Only tasks at rest are touched, and dead letters like all others: the tombstone takes the place of exactly the record
  *        that was seen, before anything else goes. What a crash then leaves of its blobs goes with the tombstone.
  *   RT2. A tombstone stays until a repeat need not be recognised any more (`idempotencyMs`).
+ *   RT3. Of `control`, what a new leader or a new fold of the log needs stays: its last record, which has term and version, and
+ *        everything from the oldest admission on that is not settled. What is settled stays so, and beyond what a leader has read
+ *        nothing goes: one whose time is over harms nobody.
  */
 import { Effect } from "effect"
 import type { Config } from "../../core/config.ts"
@@ -29,6 +32,11 @@ export interface RetentionDeps {
   readonly failpoints: Failpoints["Service"]
 }
 
+export interface TermRetentionDeps extends RetentionDeps {
+  /** All admissions before this sequence are settled; 0 while nothing is known of them. */
+  readonly settledBefore: () => Seq
+}
+
 /** Output, artifacts and records of one task at rest go; a tombstone stays. */
 export const purge = (deps: RetentionDeps, state: TaskState, seq: Seq): Effect.Effect<Seq, BerthError> =>
   Effect.gen(function* () {
@@ -48,8 +56,9 @@ export const purge = (deps: RetentionDeps, state: TaskState, seq: Seq): Effect.E
     return entombedSeq
   })
 
-export const makeRetention = (deps: RetentionDeps) => {
+export const makeRetention = (deps: TermRetentionDeps) => {
   const { blobs, clock, config, log, readModel } = deps
+  let trimmedBefore: Seq = 0
 
   /** The program, under epoch 0, stays: the task may still be retried by hand. */
   const purgeOutput = ({ seq, state }: TaskRow): Effect.Effect<void, BerthError> =>
@@ -68,6 +77,16 @@ export const makeRetention = (deps: RetentionDeps) => {
   const forget = (taskId: string): Effect.Effect<void, BerthError> =>
     Effect.andThen(blobs.removePrefix(`${taskId}/`), log.forget(taskId))
 
+  const trimControl = Effect.gen(function* () {
+    // First what is settled, then what is last: an admission that is made in between is after both.
+    const settledBefore = deps.settledBefore()
+    const last = yield* log.lastControl
+    const before = Math.min(settledBefore, last?.seq ?? 0)
+    if (before <= trimmedBefore) return
+    yield* log.trimControl(before)
+    trimmedBefore = before
+  })
+
   const pass = Effect.gen(function* () {
     const nowMs = clock.nowMs()
     const old = yield* readModel.endedBefore(nowMs - config.taskKeepMs, PAGE_ROWS, "all")
@@ -76,6 +95,7 @@ export const makeRetention = (deps: RetentionDeps) => {
     yield* Effect.forEach(printed, purgeOutput, { discard: true })
     const forgotten = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
     yield* Effect.forEach(forgotten, forget, { discard: true })
+    yield* trimControl
   })
 
   return {

@@ -26,7 +26,7 @@ export function makeTerm(deps: TermDeps): Term {
   const timers = makeTimers(deps)
   const dispatcher = makeDispatcher({ ...deps, onEntries: timers.onEntries })
   const reconciler = makeReconciler({ ...deps, dispatcher })
-  const retention = makeRetention(deps)
+  const retention = makeRetention({ ...deps, settledBefore: dispatcher.settledBefore })
   const run = Effect.raceAllFirst([dispatcher.run, timers.run, reconciler.run, retention.run])
   return { dispatcher, timers, reconciler, run }
 }

@@ -88,9 +88,16 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
   const accept = (delivery: Delivery): Effect.Effect<void> => {
     const { epoch, taskId } = delivery.wakeUp
     const inHand = hands.get(taskId)
-    // A second wake-up for what is in our hands says nothing new: the log names us already. One for the next epoch waits
-    // until what is left of the attempt before it is removed.
-    if (inHand !== undefined && epoch <= inHand.epoch) return delivery.ack.pipe(Effect.ignore)
+    // A second wake-up for what runs in our hands says nothing new: the log names us already. While it is still being
+    // started the log may not, and so it is looked at again (WO1). One for the next epoch waits until what is left of the
+    // attempt before it is removed.
+    if (inHand !== undefined && epoch <= inHand.epoch)
+      return inHand.held === null && epoch === inHand.epoch
+        ? Effect.andThen(
+            clock.sleep(REFUSED_PAUSE_MS),
+            Effect.suspend(() => accept(delivery)),
+          )
+        : delivery.ack.pipe(Effect.ignore)
     if (inHand !== undefined)
       return Effect.andThen(
         inHand.gone.await,

@@ -62,6 +62,13 @@ export class SlotFold {
     return this.held.values()
   }
 
+  /** Every admission before this sequence is settled: its task was started since, or will never be started by it. */
+  settledBefore(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const { admission, running } of this.held.values()) if (!running) oldest = Math.min(oldest, admission)
+    return oldest
+  }
+
   get size(): number {
     return this.held.size
   }

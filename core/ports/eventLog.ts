@@ -19,6 +19,7 @@ import type { LogEntry, LogRecord, OutputRecord, Seq, TaskRecord, TombstoneRecor
  *   EL10. A record that was damaged in the store is reported as STORE_CORRUPT, never returned.
  *   EL11. What was appended is read back equal: numbers, text, bytes, null.
  *   EL12. A full store refuses with STORAGE_FULL, keeps what it has, and takes appends again once there is room.
+ *   EL13. `trimControl` removes the records of `control` before a sequence, never its last one: its version stays taken.
  *
  * Not guaranteed: order between appends that overlap in time.
  */
@@ -48,6 +49,7 @@ export class EventLog extends Context.Service<
     readonly purgeOutput: (taskId: string) => Effect.Effect<void, BerthError>
     readonly entomb: (taskId: string, expected: Seq, tombstone: TombstoneRecord) => Effect.Effect<Seq, BerthError>
     readonly forget: (taskId: string) => Effect.Effect<void, BerthError>
+    readonly trimControl: (beforeSeq: Seq) => Effect.Effect<void, BerthError>
     /** What a returned append means. */
     readonly durability: "fsynced" | "page-cache" | "memory"
   }

@@ -95,6 +95,12 @@ export function makeLog(link: Link, names: Names, durability: EventLog["Service"
         return seq
       }),
     forget: (taskId) => Effect.andThen(purgeOutput(taskId), link.purge(stream, full(stateSubject(taskId)))),
+    trimControl: (beforeSeq) =>
+      Effect.flatMap(last(CONTROL_SUBJECT), (newest) => {
+        // The one that is last now stays. To the broker, a purge before nothing is a purge of everything.
+        const before = Math.min(beforeSeq, newest?.seq ?? 0)
+        return before > 1 ? link.purge(stream, full(CONTROL_SUBJECT), before) : Effect.void
+      }),
     durability,
   }
 }

@@ -85,6 +85,11 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
     subjects.remove(subject)
     tail.forgetWindow(tail.head)
   }
+  const trimControl = (beforeSeq: Seq): void => {
+    const last = subjects.lastOf(CONTROL_SUBJECT)?.seq ?? 0
+    subjects.remove(CONTROL_SUBJECT, Math.min(beforeSeq, last))
+    tail.forgetWindow(tail.head)
+  }
   const decodeLast = (subject: string): LogEntry | null => {
     const stored = subjects.lastOf(subject)
     return stored === undefined ? null : decode(stored)
@@ -118,6 +123,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
         drop(outputSubject(taskId))
         follower.forgotten(taskId)
       }),
+    trimControl: (beforeSeq) => step(() => trimControl(beforeSeq)),
     durability: "memory",
   }
   return {
@@ -150,12 +156,15 @@ class Subjects {
     else own.push(stored)
   }
 
-  remove(subject: string): void {
+  /** All of a subject, or what is before a sequence. */
+  remove(subject: string, beforeSeq: Seq = Number.POSITIVE_INFINITY): void {
     const own = this.#bySubject.get(subject)
     if (own === undefined) return
-    this.#bySubject.delete(subject)
-    for (const stored of own) this.bytes -= stored.bytes.byteLength
-    this.#all = this.#all.filter((stored) => stored.subject !== subject)
+    const kept = own.filter(({ seq }) => seq >= beforeSeq)
+    if (kept.length === 0) this.#bySubject.delete(subject)
+    else this.#bySubject.set(subject, kept)
+    for (const { seq, bytes } of own) if (seq < beforeSeq) this.bytes -= bytes.byteLength
+    this.#all = this.#all.filter((stored) => stored.subject !== subject || stored.seq >= beforeSeq)
   }
 
   lastOf(subject: string): Stored | undefined {

@@ -204,7 +204,7 @@ function checkedRow(on: Connection, stored: Row): TaskRow {
 }
 
 function tasksOf(work: Work): readonly string[] {
-  if (work.kind === "output") return []
+  if (work.kind === "output" || work.kind === "trimControl") return []
   if (work.kind !== "append") return [work.taskId]
   return work.taskId === null ? touchedBy({ seq: 0, subject: CONTROL_SUBJECT, record: work.record }) : [work.taskId]
 }

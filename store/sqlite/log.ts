@@ -77,6 +77,7 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
     entomb: (taskId, expected, tombstone) =>
       submitted(() => ({ kind: "entomb", taskId, expected, ...encoded(tombstone) })),
     forget: (taskId) => Effect.asVoid(writer.submit({ kind: "forget", taskId })),
+    trimControl: (beforeSeq) => Effect.asVoid(writer.submit({ kind: "trimControl", beforeSeq })),
     durability: "fsynced",
   }
 }

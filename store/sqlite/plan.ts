@@ -40,6 +40,7 @@ export type Work =
     }
   | { readonly kind: "purgeOutput"; readonly taskId: string }
   | { readonly kind: "forget"; readonly taskId: string }
+  | { readonly kind: "trimControl"; readonly beforeSeq: Seq }
 
 /** Entries of a subject up to a sequence that go away. */
 export interface Purge {
@@ -97,6 +98,13 @@ export class Plan {
         this.changes.tombstones.set(work.taskId, null)
         this.#last.set(work.taskId, { entry: null, bytes: 0 })
         this.#purge(work.taskId, this.head)
+        return this.head
+      case "trimControl":
+        // Never the last one: it is the version of the subject (EL13).
+        this.purges.push({
+          subject: CONTROL_SUBJECT,
+          upTo: Math.min(work.beforeSeq, this.control?.seq ?? 0) - 1,
+        })
         return this.head
     }
   }

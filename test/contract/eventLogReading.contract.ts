@@ -1,12 +1,12 @@
 import { Effect, Fiber, Stream } from "effect"
 import { expect, it } from "vitest"
-import { type LogEntry, outputSubject, stateSubject } from "../../core/record.ts"
+import { CONTROL_SUBJECT, type LogEntry, outputSubject, stateSubject } from "../../core/record.ts"
 import { codeOf } from "../support/code.ts"
 import { takeFeed } from "../support/feed.ts"
-import type { LogTests } from "../support/logUnderTest.ts"
-import { ended, printed, started, submitted, tombstoneOf } from "../support/task.ts"
+import type { Log, LogTests } from "../support/logUnderTest.ts"
+import { ended, printed, started, submitted, termBegan, tombstoneOf } from "../support/task.ts"
 
-/** EL6 to EL9: output, one task's entries, the feed, retention. */
+/** EL6 to EL9 and EL13: output, one task's entries, the feed, retention. */
 export const readingGuarantees = ({ use }: LogTests): void => {
   it(
     "EL6 output keeps the order of one caller's calls, and returns when it can be read",
@@ -124,6 +124,34 @@ export const readingGuarantees = ({ use }: LogTests): void => {
         expect(yield* log.last("a")).toBeNull()
         expect(yield* log.readTask("a", 0, 10)).toEqual([])
         expect(yield* log.append(stateSubject("a"), 0, first)).toBeGreaterThan(buried)
+      }),
+    ),
+  )
+
+  it(
+    "EL13 trimmed control records are gone, never the last one, and its version stays taken",
+    use(({ log, reopen }) =>
+      Effect.gen(function* () {
+        yield* log.trimControl(5)
+        const seqs: number[] = []
+        for (let term = 1; term <= 4; term++)
+          seqs.push(yield* log.append(CONTROL_SUBJECT, seqs.at(-1) ?? 0, termBegan(term)))
+        const [, second = 0, third = 0, fourth = 0] = seqs
+        const task = yield* log.append(stateSubject("a"), 0, submitted({ id: "a" }))
+        const left = (from: Log) => Effect.map(takeFeed(from, 0, 1), ([first]) => first?.seq)
+        for (const before of [0, 1, seqs[0] ?? 0]) yield* log.trimControl(before)
+        expect((yield* log.after(CONTROL_SUBJECT, 0))?.seq).toBe(seqs[0])
+        yield* log.trimControl(third)
+        expect((yield* log.after(CONTROL_SUBJECT, 0))?.seq).toBe(third)
+        expect(yield* left(log)).toBe(third)
+        yield* log.trimControl(task + 100)
+        expect((yield* takeFeed(log, 0, 2)).map(({ seq }) => seq)).toEqual([fourth, task])
+        expect(yield* log.after(CONTROL_SUBJECT, second)).toEqual(yield* log.lastControl)
+        expect(yield* codeOf(log.append(CONTROL_SUBJECT, 0, termBegan(5)))).toBe("VERSION_CONFLICT")
+        const again = yield* reopen
+        expect((yield* again.lastControl)?.record).toEqual((yield* log.lastControl)?.record)
+        expect((yield* again.last("a"))?.seq).toBe(task)
+        expect(yield* again.append(CONTROL_SUBJECT, fourth, termBegan(5))).toBeGreaterThan(task)
       }),
     ),
   )

@@ -55,6 +55,7 @@ const faultyLog = ({ call, life }: Calls, log: EventLog["Service"], invariants: 
       log.feed(afterSeq).pipe(Stream.mapEffect((entries) => call("feed", Effect.succeed(entries), READ))),
     purgeOutput: (taskId) => call(`purge ${taskId}`, log.purgeOutput(taskId), WRITE),
     entomb: (taskId, expected, stone) => call(`entomb ${taskId}`, log.entomb(taskId, expected, stone), WRITE),
+    trimControl: (beforeSeq) => call("trimControl", log.trimControl(beforeSeq), WRITE),
     forget: (taskId) => call(`forget ${taskId}`, log.forget(taskId), WRITE),
   }
 }

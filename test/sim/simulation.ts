@@ -144,7 +144,13 @@ export class Simulation {
       workers: makeMemoryWorkers(),
     }
     const start = startNode({
-      config: resolveConfig({ slots: SLOTS, lookahead: LOOKAHEAD, reconcileMs: 2_000, ownerSlotsMax: 4 }),
+      config: resolveConfig({
+        slots: SLOTS,
+        lookahead: LOOKAHEAD,
+        reconcileMs: 2_000,
+        retentionMs: 1_000,
+        ownerSlotsMax: 4,
+      }),
       clusterId: "c",
       nodeId: life.name,
       version: "0",

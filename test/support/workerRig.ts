@@ -23,7 +23,7 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
   const crashes: string[] = []
   const escalations: string[] = []
   const scope = await Effect.runPromise(Scope.make())
-  const makeOne = (name: string, slots = options.slots ?? 4): Promise<Worker> =>
+  const makeOne = (name: string, slots = options.slots ?? 4, queue = rig.queue): Promise<Worker> =>
     rig.run(
       Scope.provide(
         makeWorker({
@@ -33,7 +33,7 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
           overdueMs: 1_000,
           outputFlushMs: 50,
           executors: { all, forKind: (kind) => all.find(({ kinds }) => kinds.includes(kind)) ?? null },
-          queue: rig.queue,
+          queue,
           signals: rig.signals,
           programs: rig.programs,
           deps: rig,

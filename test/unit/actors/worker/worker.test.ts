@@ -79,6 +79,29 @@ describe("what becomes of a wake-up (WO1)?", () => {
     expect(rig.executor.calls.filter((call) => call === "create t1").length).toBe(1)
   })
 
+  it("a second one of a task that is just being started is not acked before the log names us", async () => {
+    const rig = await rigged()
+    await rig.submit({ id: "t1", spec: { kind: "image" } })
+    let open = (): void => {}
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    rig.fail("last", { type: "before", times: 1, meanwhile: Effect.promise(() => gate) })
+    const wakeUp = { pool: "default", lane: "normal", taskId: "t1", epoch: 1, admission: 1 } as const
+    const acked: string[] = []
+    const ack = Effect.promise(async () => void acked.push((await rig.state("t1")).status))
+    let deliveries = 2
+    const pull = () => (deliveries-- > 0 ? Effect.succeed([{ wakeUp, ack, nak: Effect.void }]) : Effect.never)
+    const worker = await rig.makeOne("w2", 4, { ...rig.queue, pull })
+    await rig.run(worker.begin)
+    await settle()
+    expect(acked).toEqual([])
+    open()
+    await rig.executor.run1("t1")
+    await rig.manual.advance(1_000)
+    await until(() => acked.length === 2, "both settled")
+    expect(acked).toEqual(["running", "running"])
+    expect((await rig.state("t1")).epoch).toBe(1)
+  })
+
   it("one for another epoch, for a task that ended, or for none at all, is acked and starts nothing", async () => {
     const rig = await rigged()
     await rig.submit({ id: "t1", spec: { kind: "image" } })
