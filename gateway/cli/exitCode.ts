@@ -2,7 +2,16 @@ import { constants } from "node:os"
 import type { TaskOutcome } from "../client/publicTypes.ts"
 
 /** Exit codes that are ours. Any other is the program's own. */
-export const EXIT = { ok: 0, timeout: 124, ownFailure: 125, cancelled: 130, outputGone: 141 } as const
+export const EXIT = {
+  /** Of `doctor` alone: an attack succeeded; something is below its floor. */
+  attacked: 1,
+  belowFloor: 2,
+  ok: 0,
+  timeout: 124,
+  ownFailure: 125,
+  cancelled: 130,
+  outputGone: 141,
+} as const
 
 const SIGNAL_BASE = 128
 const numberOf = (signal: string): number | undefined => (constants.signals as Readonly<Record<string, number>>)[signal]

@@ -72,8 +72,10 @@ export interface MintOptions {
 
 /** One fact that the doctor looked at. */
 export interface DoctorLine {
+  /** `floor`: what the machine is or has. `attack`: what a hostile program tried. */
+  readonly kind: "floor" | "attack"
   readonly name: string
-  /** `warn`: works, and is below what is recommended. */
+  /** `warn`: cannot be known. */
   readonly verdict: "ok" | "warn" | "fail"
   readonly detail: string
   readonly hint?: string

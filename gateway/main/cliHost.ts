@@ -133,7 +133,7 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
       mintToken(await secretOf(dataDirOf(dataDir, environment)), { owner, role, laneMax }, Date.now(), lifeMs),
     doctor: async ({ dataDir }) => {
       const { diagnose } = await import("./doctor.ts")
-      return diagnose(dataDirOf(dataDir, environment), environment.DOCKER_HOST ?? DEFAULT_ENGINE)
+      return diagnose(dataDirOf(dataDir, environment), { engine: environment.DOCKER_HOST ?? DEFAULT_ENGINE })
     },
     backup: async ({ dataDir, to }) => {
       const { backup } = await import("../../store/sqlite/index.ts")

@@ -103,7 +103,8 @@ const createOnce = (ctx: Context, body: ContainerCreateOptions, again: boolean):
 export const createPlace = (ctx: Context, job: Job): Effect.Effect<Placement, BerthError> =>
   Effect.gen(function* () {
     const plan = yield* planFor(ctx, job)
-    const body = yield* bodyFor(ctx, job, plan)
+    const usual = yield* bodyFor(ctx, job, plan)
+    const body = ctx.options.profile?.(usual) ?? usual
     const containerId = yield* createOnce(ctx, body, false)
     const found = yield* ctx.inspect(containerId)
     if (found === null)

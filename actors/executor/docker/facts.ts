@@ -26,6 +26,10 @@ export interface EngineFacts {
   readonly storageDriver: string
   readonly cpus: number
   readonly memoryBytes: number
+  /** Where the engine keeps everything. */
+  readonly rootDir: string
+  /** Its clock when it answered. */
+  readonly systemTimeMs: number
 }
 
 interface Info {
@@ -43,6 +47,8 @@ interface Info {
   readonly Driver: string
   readonly NCPU: number
   readonly MemTotal: number
+  readonly DockerRootDir?: string
+  readonly SystemTime?: string
 }
 
 interface Version {
@@ -75,6 +81,8 @@ export function factsOf(info: Info, version: Version): EngineFacts {
     storageDriver: info.Driver,
     cpus: info.NCPU,
     memoryBytes: info.MemTotal,
+    rootDir: info.DockerRootDir ?? "",
+    systemTimeMs: Date.parse(info.SystemTime ?? ""),
   }
 }
 

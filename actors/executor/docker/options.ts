@@ -1,3 +1,4 @@
+import type { ContainerCreateOptions } from "dockerode"
 import type { Effect } from "effect"
 import type { BerthError } from "../../../core/errors.ts"
 import type { Job } from "../../../core/ports/executor.ts"
@@ -41,6 +42,8 @@ export interface DockerOptions {
   readonly secrets?: (job: Job) => Effect.Effect<Readonly<Record<string, string>>, BerthError>
   readonly registryLogin?: (image: string) => RegistryLogin | null
   readonly onPull?: (progress: PullProgress) => void
+  /** What a container is created with instead: for tests that make a hole in the sandbox and look whether it is found. */
+  readonly profile?: (body: ContainerCreateOptions) => ContainerCreateOptions
   /** Whether images that the engine lacks are pulled. Default true. */
   readonly pull?: boolean
   readonly pullMsMax?: number

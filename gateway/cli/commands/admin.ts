@@ -60,17 +60,24 @@ export function declareAdmin(program: Command, context: CommandContext): void {
       }),
     )
   command("doctor")
-    .description("look at the container engine and the data directory; fails when something essential is missing")
+    .description("hold engine and data directory against their floors, and attack the sandbox with hostile programs")
     .action((flags: DataFlags) =>
       attempt(context, flags, async (printer) => {
         const lines = await host.doctor({ dataDir: flags.data })
-        const isWell = lines.every((line) => line.verdict !== "fail")
-        await printer.answer({ ok: isWell, lines }, lines.map(doctorText).join(""))
-        return isWell ? EXIT.ok : EXIT.ownFailure
+        const code = doctorCode(lines)
+        await printer.answer({ ok: code === EXIT.ok, lines }, lines.map(doctorText).join(""))
+        return code
       }),
     )
 }
 
-const doctorText = ({ name, verdict, detail, hint }: DoctorLine): string =>
-  `${verdict.padEnd(5)}${escapeControls(name)}: ${escapeControls(detail)}\n` +
+/** An attack that succeeded outweighs everything else. */
+function doctorCode(lines: readonly DoctorLine[]): number {
+  const failed = lines.filter(({ verdict }) => verdict === "fail")
+  if (failed.length === 0) return EXIT.ok
+  return failed.some(({ kind }) => kind === "attack") ? EXIT.attacked : EXIT.belowFloor
+}
+
+const doctorText = ({ kind, name, verdict, detail, hint }: DoctorLine): string =>
+  `${verdict.padEnd(5)}${kind === "attack" ? "attack: " : ""}${escapeControls(name)}: ${escapeControls(detail)}\n` +
   (hint === undefined || verdict === "ok" ? "" : `     ${escapeControls(hint)}\n`)

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import type { DoctorLine } from "../../../gateway/cli/host.ts"
 import { type CliDoor, openCliDoor } from "../../support/cliDoor.ts"
 import { fakeHost } from "../../support/cliHost.ts"
 import { settle } from "../../support/clock.ts"
@@ -171,6 +172,7 @@ describe("what the host does for us", () => {
 
   it("token, backup, restore and doctor", async () => {
     const asked: unknown[] = []
+    const worse: DoctorLine[] = []
     const host = fakeHost({
       more: {
         mintToken: async (options) => {
@@ -180,8 +182,9 @@ describe("what the host does for us", () => {
         backup: async ({ to }) => ({ bytes: to.length }),
         restore: async () => ({ dataDir: "/restored" }),
         doctor: async () => [
-          { name: "engine", verdict: "ok", detail: "20.10" },
-          { name: "kernel", verdict: "fail", detail: "too old", hint: "upgrade" },
+          { kind: "floor", name: "engine", verdict: "ok", detail: "20.10" },
+          { kind: "attack", name: "keys", verdict: "ok", detail: "contained" },
+          ...worse,
         ],
       },
     })
@@ -196,7 +199,13 @@ describe("what the host does for us", () => {
       { from: "/from", dataDir: "/restored" },
     ])
     host.clear()
-    expect(await host.run("doctor")).toBe(125)
-    expect(host.out()).toBe("ok   engine: 20.10\nfail kernel: too old\n     upgrade\n")
+    expect(await host.run("doctor")).toBe(0)
+    expect(host.out()).toBe("ok   engine: 20.10\nok   attack: keys: contained\n")
+    host.clear()
+    worse.push({ kind: "floor", name: "kernel", verdict: "fail", detail: "too old", hint: "upgrade" })
+    expect(await host.run("doctor")).toBe(2)
+    expect(host.out()).toMatch(/\nfail kernel: too old\n {5}upgrade\n$/)
+    worse.unshift({ kind: "attack", name: "mounts", verdict: "fail", detail: "mount" })
+    expect(await host.run("doctor", "--json")).toBe(1)
   })
 })

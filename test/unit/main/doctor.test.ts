@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { factsOf } from "../../../actors/executor/docker/facts.ts"
-import { engineLines, isSafe } from "../../../gateway/main/doctor.ts"
+import { engineLines, isSafe } from "../../../gateway/main/doctorFloors.ts"
 
 describe("is an engine safe enough for work from others?", () => {
   it.each([
