@@ -6,6 +6,7 @@ import type { ExecutorShape } from "../core/ports/executor.ts"
 import { findDocker } from "../gateway/provision/engine.ts"
 import { liveClock, seededRandom } from "../test/support/clock.ts"
 import { jobOf, recordingSink } from "../test/support/executorJob.ts"
+import { noSecrets } from "../test/support/secrets.ts"
 import { median } from "./gates/gate.ts"
 import { type Report, rounded, type Scenario } from "./scenario.ts"
 
@@ -32,6 +33,7 @@ const executorOf = (engine: string, width: number): ExecutorShape => {
     accepting: backend.accepting,
     clock: liveClock,
     pull: false,
+    secrets: noSecrets,
   })
 }
 

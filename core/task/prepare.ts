@@ -51,7 +51,7 @@ function programOf(request: SubmitRequest, { handlers }: PrepareContext): Progra
       request.stdin === undefined
         ? null
         : { content: request.stdin, encoding: request.stdinEncoding ?? ("utf8" as const) },
-    secrets: [],
+    secrets: request.secrets ?? [],
   }
   if (request.image !== undefined) {
     if (request.code !== undefined) throw invalid("code needs a runtime; an image takes files and a command", "code")
@@ -70,7 +70,19 @@ function programOf(request: SubmitRequest, { handlers }: PrepareContext): Progra
 
 function handlerProgram(request: SubmitRequest, handler: string, handlers: readonly string[] | null): Program {
   const foreign = (
-    ["code", "files", "entry", "command", "args", "env", "stdin", "artifacts", "limits", "isolation"] as const
+    [
+      "code",
+      "files",
+      "entry",
+      "command",
+      "args",
+      "env",
+      "stdin",
+      "secrets",
+      "artifacts",
+      "limits",
+      "isolation",
+    ] as const
   ).find((field) => request[field] !== undefined)
   if (foreign !== undefined) throw invalid(`a handler takes input, not ${foreign}`, foreign)
   if (handlers !== null && !handlers.includes(handler))

@@ -46,8 +46,10 @@ export interface SubmitRequest {
   readonly isolation?: Isolation | "gvisor"
   /** Keep what the program leaves in /box/out. Default false. */
   readonly artifacts?: boolean
+  /** Names of secrets, which become environment variables of the same names. */
+  readonly secrets?: readonly string[]
   readonly idempotencyKey?: string
 }
 
 /** Fields that later versions will take; sending one now is answered with NOT_YET. */
-export const RESERVED_FIELDS = ["action", "pool", "requires", "secrets"] as const
+export const RESERVED_FIELDS = ["action", "pool", "requires"] as const

@@ -35,6 +35,8 @@ export interface EmbeddedOptions {
   readonly dataDir: string | undefined
   readonly executor: string | undefined
   readonly slots: number | undefined
+  /** File with the keys of the secrets; undefined: as the environment says. */
+  readonly secretsKeyFile: string | undefined
 }
 
 /** A server inside this process, for the time of one command. */
@@ -96,6 +98,8 @@ export interface CliHost extends CliTerminal {
   readonly serve: (options: ServeOptions) => Promise<RunningServer>
   readonly mintToken: (options: MintOptions) => Promise<string>
   readonly doctor: (options: { readonly dataDir: string | undefined }) => Promise<readonly DoctorLine[]>
+  /** Seals the secrets of a data directory that no server uses with a new key. Resolves with how many there are. */
+  readonly rotateSecretsKey: (options: { readonly dataDir: string | undefined }) => Promise<number>
   /** Resolves with the bytes that were written. */
   readonly backup: (options: {
     readonly dataDir: string | undefined

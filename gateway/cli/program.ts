@@ -8,6 +8,7 @@ import { declareGet } from "./commands/get.ts"
 import { declareLogs } from "./commands/logs.ts"
 import { declareLs } from "./commands/ls.ts"
 import { declareRun } from "./commands/run.ts"
+import { declareSecret } from "./commands/secret.ts"
 import { declareServe } from "./commands/serve.ts"
 import { declareStats } from "./commands/stats.ts"
 import { declareWatch } from "./commands/watch.ts"
@@ -24,6 +25,7 @@ const DECLARATIONS: readonly Declare[] = [
   declareWatch,
   declareChanges,
   declareDlq,
+  declareSecret,
   declareStats,
   declareAdmin,
 ]

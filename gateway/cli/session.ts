@@ -14,6 +14,7 @@ export interface ServerFlags {
 export interface EmbedFlags {
   readonly executor?: string
   readonly slots?: string
+  readonly secretsKeyFile?: string
 }
 
 export interface Session {
@@ -47,6 +48,7 @@ export async function openSessionOrEmbed(flags: ServerFlags & EmbedFlags, host: 
 export const embeddedOptions = (flags: ServerFlags & EmbedFlags): EmbeddedOptions => ({
   dataDir: flags.data,
   executor: flags.executor,
+  secretsKeyFile: flags.secretsKeyFile,
   slots: flags.slots === undefined ? undefined : parseWhole("--slots", flags.slots, 0, SLOTS_MAX),
 })
 

@@ -26,6 +26,7 @@ export interface TaskFlags {
   readonly stdin?: string
   readonly arg?: readonly string[]
   readonly env?: readonly string[]
+  readonly secret?: readonly string[]
   readonly label?: readonly string[]
   readonly lane?: string
   readonly timeout?: string
@@ -57,6 +58,7 @@ export const withTaskFlags = (command: Command): Command =>
     .option("--stdin <file>", "what the program reads; - for our own standard input")
     .option("--arg <text>", "an argument of the program; several times", gather)
     .option("--env <name=value>", "an environment variable; NAME alone takes ours; several times", gather)
+    .option("--secret <name>", "a secret that becomes an environment variable; several times", gather)
     .option("--label <name=value>", "a label to find the task by; several times", gather)
     .option("--lane <lane>", `priority: ${LANES.join(", ")} (default: normal)`)
     .option("--timeout <duration>", "longest run of one attempt, such as 10s")
@@ -141,6 +143,7 @@ function inputs(flags: TaskFlags, host: CliHost): Partial<SubmitRequest> {
   })
   return {
     ...(env.length === 0 ? {} : { env: parsePairs("--env", env) }),
+    ...(flags.secret === undefined ? {} : { secrets: flags.secret }),
     ...(flags.label === undefined ? {} : { labels: parsePairs("--label", flags.label) }),
   }
 }

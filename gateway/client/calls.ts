@@ -23,6 +23,8 @@ const REPEATABLE: ReadonlySet<MethodName> = new Set<MethodName>([
   "dlq.list",
   "queue.stats",
   "system.info",
+  "secret.set",
+  "secret.list",
   "rpc.discover",
 ])
 

@@ -15,6 +15,7 @@ import { Pace } from "./pace.ts"
 import { RestWaiter } from "./restWaiter.ts"
 import { Rpc } from "./rpc.ts"
 import { type RunOptions, type RunOutcome, runTask } from "./run.ts"
+import { SecretNames } from "./secrets.ts"
 import { SubmitKeys } from "./submitKeys.ts"
 import { TaskList, type TaskQuery } from "./taskList.ts"
 import type { Timing } from "./timing.ts"
@@ -39,6 +40,8 @@ const DELAYS = { delayMsInitial: 100, delayMsMax: 5_000 }
 export class BerthClient {
   /** Dead letters. */
   readonly dlq: DeadLetters
+  /** Secrets that tasks may name. */
+  readonly secrets: SecretNames
   readonly #connection: Connection
   readonly #transport: Transport
   readonly #timing: Timing
@@ -87,6 +90,7 @@ export class BerthClient {
     this.#calls = new Calls(rpc, this.#hub, resolved.deadlineMs)
     this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))
     this.dlq = new DeadLetters(this.#calls)
+    this.secrets = new SecretNames(this.#calls)
   }
 
   /** A client whose first connection is open. Rejects when no address answers, or all refuse. */

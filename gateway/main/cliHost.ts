@@ -10,6 +10,7 @@ import { mintToken, openSecret } from "../server/secret.ts"
 import { DEFAULT_ENGINE, executorName } from "./choices.ts"
 import { jsonLogger, LOG_LEVELS, SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
+import { secretsKeysOf } from "./secretsKeys.ts"
 import type { Server, ServerOptions } from "./server.ts"
 import { VERSION } from "./version.ts"
 
@@ -31,6 +32,7 @@ function serverOptions(
     executor: executorName(options.executor ?? environment.BERTH_EXECUTOR),
     engine: environment.DOCKER_HOST ?? DEFAULT_ENGINE,
     handlers: {},
+    secretsKeys: secretsKeysOf(options.secretsKeyFile, environment),
     config: { slots: options.slots },
     environment,
     onFatal: (reason) => {
@@ -134,6 +136,10 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
     doctor: async ({ dataDir }) => {
       const { diagnose } = await import("./doctor.ts")
       return diagnose(dataDirOf(dataDir, environment), { engine: environment.DOCKER_HOST ?? DEFAULT_ENGINE })
+    },
+    rotateSecretsKey: async ({ dataDir }) => {
+      const { rotateKey } = await import("../../store/sqlite/index.ts")
+      return Effect.runPromise(rotateKey(dataDirOf(dataDir, environment), Date.now()))
     },
     backup: async ({ dataDir, to }) => {
       const { backup } = await import("../../store/sqlite/index.ts")

@@ -10,9 +10,10 @@ import { type Backend, makeBackend } from "../../actors/executor/stack/backend.t
 import { SharedRetryBudget } from "../../actors/executor/stack/retryBudget.ts"
 import { RETRY_BUDGET_LIMITS } from "../../core/policy/retryBudget.ts"
 import type { Clock } from "../../core/ports/clock.ts"
-import type { ExecutorShape } from "../../core/ports/executor.ts"
+import type { ExecutorShape, Job } from "../../core/ports/executor.ts"
 import type { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Isolation } from "../../core/words.ts"
+import type { Secrets } from "../../core/ports/secrets.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { Telemetry } from "../../core/telemetry.ts"
 import type { CallObservation } from "../../actors/executor/stack/traced.ts"
@@ -33,6 +34,7 @@ export interface ExecutorsOptions {
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
   readonly failpoints: Failpoints["Service"]
+  readonly secrets: Secrets["Service"]
   readonly telemetry: Telemetry
 }
 
@@ -49,6 +51,8 @@ export interface ExecutorSet {
 /** The executors of one worker, and a breaker of its own for each backend: the engine, image pulls, blobs. */
 export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
   const { clock, clusterId: cluster, handlers, telemetry } = options
+  const secrets = ({ owner, program }: Job) =>
+    program.kind === "handler" ? Effect.succeed({}) : options.secrets.resolve(owner, program.secrets)
   const handler = handlerExecutor({ handlers, clock })
   const shared = {
     clock,
@@ -67,6 +71,7 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
       hostId: options.hostId,
       cluster,
       clock,
+      secrets,
     })
     return {
       all: [program, handler],
@@ -91,6 +96,7 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     accepting: engine.accepting,
     halfFed: options.failpoints.hit("feed.during"),
     clock,
+    secrets,
   })
   return {
     all: [

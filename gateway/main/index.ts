@@ -8,6 +8,7 @@ import { embeddedClient } from "./embedded.ts"
 import { DEFAULT_ENGINE, type ExecutorName, executorName } from "./choices.ts"
 import { SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
+import { secretsKeysOf } from "./secretsKeys.ts"
 import { openServer, type Server } from "./server.ts"
 
 export type { Handler, HandlerContext, Handlers } from "../../actors/executor/handler/index.ts"
@@ -29,6 +30,8 @@ export interface OpenOptions {
   readonly slots?: number
   /** Further settings, see core/config.ts. */
   readonly config?: ConfigInput
+  /** File with the keys that secrets are sealed with. Default: `BERTH_SECRETS_KEY_FILE`, else a key of the data directory's own. */
+  readonly secretsKeyFile?: string
   /** As whom this program's tasks are submitted. Default `local`. */
   readonly owner?: string
   /** Also listens for other clients; `port` 0 takes any free one. */
@@ -66,6 +69,7 @@ export class Berth implements AsyncDisposable {
       handlers: options.handlers ?? {},
       config: { ...options.config, slots: options.slots ?? options.config?.slots },
       environment: process.env,
+      secretsKeys: secretsKeysOf(options.secretsKeyFile, process.env),
       logger: options.logger ?? SILENT,
       door: options.listen === undefined ? null : { ...options.listen, jwks: null },
       onFatal: options.onFatal ?? failLoudly,

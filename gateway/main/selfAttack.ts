@@ -126,6 +126,7 @@ export async function selfAttack(options: SelfAttackOptions): Promise<readonly D
     cluster: CLUSTER,
     worker,
     pool: "doctor",
+    secrets: () => Effect.succeed({}),
     markerKey: randomBytes(16).toString("hex"),
     leaseUids: uids.lease,
     guard: (_call, run) => run,

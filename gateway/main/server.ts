@@ -18,15 +18,17 @@ import { Blobs } from "../../core/ports/blobs.ts"
 import { Clock } from "../../core/ports/clock.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
 import { Random } from "../../core/ports/random.ts"
+import { Secrets } from "../../core/ports/secrets.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
 import { memoryQueue, memorySignals, memoryWorkers } from "../../store/memory/index.ts"
-import { DataDir, sqliteStore } from "../../store/sqlite/index.ts"
+import { DataDir, sqliteSecrets, sqliteStore } from "../../store/sqlite/index.ts"
 import { listen } from "../server/listen.ts"
 import { makeRouter, type Router } from "../server/router.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
 import type { ExecutorName } from "./choices.ts"
 import { makeExecutors } from "./executors.ts"
+import type { SecretsKeys } from "./secretsKeys.ts"
 import { nodeGauges, prometheus } from "./telemetry.ts"
 import { VERSION } from "./version.ts"
 
@@ -49,6 +51,8 @@ export interface ServerOptions {
     readonly hosts?: readonly string[]
     readonly jwks: { readonly url: string; readonly issuer: string } | null
   } | null
+  /** What secrets are sealed with, and where it comes from; null: the data directory's own key. */
+  readonly secretsKeys: SecretsKeys | null
   readonly onFatal: (reason: string) => void
 }
 
@@ -70,6 +74,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   const random = yield* Random
   const failpoints = yield* Failpoints
   const data = yield* DataDir
+  const secrets = yield* Secrets
   const config = resolveConfig(options.config, options.environment)
   const secret = yield* openSecret(dataDir)
   const nodeId = `n${random.id()}`
@@ -89,6 +94,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     clock,
     random,
     failpoints,
+    secrets,
     telemetry,
   })
   yield* Effect.addFinalizer(() => Effect.sync(executors.close))
@@ -107,7 +113,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     onFatal: options.onFatal,
   }).pipe(Effect.provideService(Blobs, guardedBlobs(yield* Blobs, executors.blobsGuard)))
   nodeGauges(registry, node, executors.backends)
-  const router = makeRouter({ tasks: node.service, clock, logger, version: VERSION })
+  const router = makeRouter({ tasks: node.service, secrets, clock, logger, version: VERSION })
   const door =
     options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, secret, registry })
   if (door !== null) yield* data.announce(door.url)
@@ -138,7 +144,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
   const armed = options.environment.BERTH_FAILPOINT
   const system = Layer.mergeAll(liveClock, liveRandom, armed ? crashingFailpoints(armed) : noFailpoints)
   const ports = Layer.mergeAll(
-    sqliteStore({ dataDir: options.dataDir }),
+    sqliteSecrets({ keys: options.secretsKeys }).pipe(Layer.provideMerge(sqliteStore({ dataDir: options.dataDir }))),
     memoryQueue(),
     memorySignals,
     memoryWorkers,

@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { LIMITS } from "../../core/limits.ts"
 import { ID_PATTERN } from "../../core/record.ts"
+import { isSecretName, SECRET_NAME_RULE, secretValueFault } from "../../core/secret.ts"
 import { LANES, OUTPUT_STREAMS, PHASES, STATUSES } from "../../core/words.ts"
 import { DOOR } from "./limits.ts"
 import { isBase64, utf8Bytes } from "./utf8.ts"
@@ -153,6 +154,15 @@ export const Owner = patternText(
   "1 to 128 of `A-Z a-z 0-9 _ . @ : | + = / -`",
   "Whom a task belongs to: the token's `sub`.",
 )
+
+export const SecretName = Schema.String.annotate({
+  description: `Name of a secret and of the variable that it becomes. Is ${SECRET_NAME_RULE}.`,
+  examples: ["API_TOKEN"],
+}).check(Schema.makeFilter((name: string) => (isSecretName(name) ? undefined : `must be ${SECRET_NAME_RULE}`)))
+
+export const SecretValue = Schema.String.annotate({
+  description: `The value, 1 to ${LIMITS.secretBytesMax} bytes without NUL. It never comes back.`,
+}).check(Schema.makeFilter((value: string) => secretValueFault(value, utf8Bytes(value))))
 
 export const Cursor = patternText(
   /^[\x21-\x7e]{1,512}$/,

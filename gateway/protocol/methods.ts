@@ -10,6 +10,8 @@ import {
   Owner,
   REQUEUE_MAX,
   RowsMax,
+  SecretName,
+  SecretValue,
   seqField,
   StatusField,
   SubscriptionId,
@@ -194,6 +196,24 @@ export const METHODS = {
     result: Schema.Struct({ info: SystemInfo, seq }),
     examples: [{}],
   },
+  "secret.set": {
+    summary: "Keeps a secret, sealed, in the place of an earlier one of this name. Its value never comes back.",
+    params: Schema.Struct({ name: SecretName, value: SecretValue }),
+    result: Nothing,
+    examples: [{ name: "API_TOKEN", value: "the value" }],
+  },
+  "secret.list": {
+    summary: "Names of one's own secrets, in order.",
+    params: NoParams,
+    result: Schema.Struct({ names: Schema.Array(Schema.String) }),
+    examples: [{}],
+  },
+  "secret.delete": {
+    summary: "Removes a secret. Programs that run have it already.",
+    params: Schema.Struct({ name: SecretName }),
+    result: Schema.Struct({ removed: Schema.Boolean.annotate({ description: "False: there was none." }) }),
+    examples: [{ name: "API_TOKEN" }],
+  },
   "auth.refresh": {
     summary: "Puts a newer token of the same `sub` in the place of this connection's.",
     params: Schema.Struct({ token: Schema.String.annotate({ description: "The new token." }) }),
@@ -223,10 +243,4 @@ export const METHOD_NAMES = Object.keys(METHODS) as readonly MethodName[]
 export const isMethodName = (name: string): name is MethodName => Object.hasOwn(METHODS, name)
 
 /** Names of later methods: answered with NOT_YET, and given to nothing else. */
-export const METHODS_RESERVED: ReadonlySet<string> = new Set([
-  "secret.set",
-  "secret.list",
-  "secret.delete",
-  "worker.list",
-  "worker.drain",
-])
+export const METHODS_RESERVED: ReadonlySet<string> = new Set(["worker.list", "worker.drain"])

@@ -13,6 +13,7 @@ import {
   Labels,
   LaneField,
   patternText,
+  SecretName,
   wholeNumber,
 } from "./fields.ts"
 import { submitFault } from "./submitRules.ts"
@@ -95,6 +96,13 @@ export const SubmitParams = Schema.Struct({
   input: Schema.optionalKey(Schema.Unknown.annotate({ description: "Any JSON value, for the handler." })),
   args: Schema.optionalKey(argumentList(0, "Arguments of the program.")),
   env: Schema.optionalKey(Env),
+  secrets: Schema.optionalKey(
+    Schema.Array(SecretName)
+      .annotate({ description: "Secrets of the owner that become environment variables of the same names." })
+      .check(
+        Schema.isMaxLength(LIMITS.taskSecretsMax, { message: `must be at most ${LIMITS.taskSecretsMax} secrets` }),
+      ),
+  ),
   stdin: Schema.optionalKey(contentText("What the program reads from its standard input.")),
   stdinEncoding: Schema.optionalKey(Encoding),
   lane: Schema.optionalKey(LaneField),

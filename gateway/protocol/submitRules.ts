@@ -16,6 +16,7 @@ const BELONGS = {
   args: ["runtime", "image"],
   env: ["runtime", "image"],
   stdin: ["runtime", "image"],
+  secrets: ["runtime", "image"],
   limits: ["runtime", "image"],
   artifacts: ["runtime", "image"],
   isolation: ["runtime", "image"],
@@ -69,6 +70,14 @@ function programBytes(request: SubmitRequest): number {
   return bytes
 }
 
+function secretsFault({ env = {}, secrets = [] }: SubmitRequest): Fault {
+  for (const [at, name] of secrets.entries()) {
+    if (secrets.indexOf(name) !== at) return { path: ["secrets", at], issue: "is named twice" }
+    if (Object.hasOwn(env, name)) return { path: ["secrets", at], issue: "is also a variable of `env`" }
+  }
+  return undefined
+}
+
 function restFault(request: SubmitRequest): Fault {
   if (request.stdinEncoding !== undefined && request.stdin === undefined)
     return { path: ["stdinEncoding"], issue: "goes with `stdin`" }
@@ -86,4 +95,4 @@ function restFault(request: SubmitRequest): Fault {
 
 /** The first rule that a request breaks whose fields are each for themselves in order. */
 export const submitFault = (request: SubmitRequest): Fault =>
-  kindFault(request) ?? filesFault(request) ?? restFault(request)
+  kindFault(request) ?? filesFault(request) ?? secretsFault(request) ?? restFault(request)

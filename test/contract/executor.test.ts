@@ -5,6 +5,7 @@ import { type HandlerContext, handlerExecutor } from "../../actors/executor/hand
 import { processExecutor } from "../../actors/executor/process/index.ts"
 import { liveClock } from "../support/clock.ts"
 import { hostPath } from "../support/processRig.ts"
+import { noSecrets } from "../support/secrets.ts"
 import { shellProgramOf } from "../support/contractPrograms.ts"
 import { type Behaviour, executorContract } from "./executor.contract.ts"
 
@@ -14,7 +15,7 @@ executorContract({
   programOf: shellProgramOf,
   open: async () => {
     const root = await mkdtemp(join(tmpdir(), "berth-contract-"))
-    const options = { root, path: hostPath, hostId: "h", cluster: "c", clock: liveClock }
+    const options = { root, path: hostPath, hostId: "h", cluster: "c", clock: liveClock, secrets: noSecrets }
     return {
       executor: processExecutor(options),
       successor: processExecutor(options),

@@ -80,6 +80,7 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     serve: unavailable("server"),
     mintToken: unavailable("secret"),
     doctor: unavailable("doctor"),
+    rotateSecretsKey: unavailable("data directory"),
     backup: unavailable("backup"),
     restore: unavailable("backup"),
     ...options.more,

@@ -10,6 +10,7 @@ import { makeRouter } from "../../gateway/server/router.ts"
 import { mintToken } from "../../gateway/server/secret.ts"
 import { liveClock } from "./clock.ts"
 import { fakeTasks, type FakeTasks } from "./fakeTasks.ts"
+import { memorySecrets } from "./secrets.ts"
 import { SILENT } from "./silent.ts"
 
 export const SECRET = new Uint8Array(32).fill(7)
@@ -32,7 +33,7 @@ export async function openDoor(
   const tasks = fakeTasks(clock.nowMs)
   const registry = new Registry()
   const logger = more.logger ?? SILENT
-  const router = makeRouter({ tasks: tasks.service, clock, logger, version: "0.0.0" })
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), clock, logger, version: "0.0.0" })
   const server = await Effect.runPromise(
     listen({
       tasks: tasks.service,

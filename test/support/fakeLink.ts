@@ -8,6 +8,7 @@ import { Session, type SessionOptions } from "../../gateway/server/session.ts"
 import { type ManualClock, manualClock, settle } from "./clock.ts"
 import type { Message } from "./door.ts"
 import { fakeTasks, type FakeTasks } from "./fakeTasks.ts"
+import { memorySecrets } from "./secrets.ts"
 import { SILENT } from "./silent.ts"
 
 export interface FakeLink extends Link {
@@ -73,7 +74,7 @@ export function fakeSession(
   const clock = manualClock()
   const tasks = fakeTasks(clock.nowMs)
   const link = fakeLink()
-  const router = makeRouter({ tasks: tasks.service, clock, logger: SILENT, version: "0.0.0" })
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), clock, logger: SILENT, version: "0.0.0" })
   const identity: Identity = {
     principal: { owner: "ann", role: "user", laneMax: "urgent" },
     expiresAtMs: Number.POSITIVE_INFINITY,

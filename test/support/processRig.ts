@@ -8,6 +8,7 @@ import { processExecutor } from "../../actors/executor/process/index.ts"
 import type { ExecutorShape, Exit, Job, StopMode } from "../../core/ports/executor.ts"
 import type { Program, ProgramFile, TaskSpec } from "../../core/task/spec.ts"
 import { liveClock } from "./clock.ts"
+import { noSecrets } from "./secrets.ts"
 import { jobOf, type RecordingSink, recordingSink } from "./executorJob.ts"
 
 /** Where this host's interpreters are. */
@@ -50,7 +51,14 @@ export class ProcessRig {
 
   /** A further executor over the same directory: what a successor has. */
   executor(cluster = "c"): ExecutorShape {
-    return processExecutor({ root: this.root, path: hostPath, hostId: "h", cluster, clock: liveClock })
+    return processExecutor({
+      root: this.root,
+      path: hostPath,
+      hostId: "h",
+      cluster,
+      clock: liveClock,
+      secrets: noSecrets,
+    })
   }
 
   /** An attempt that was created and not started. */

@@ -39,7 +39,7 @@ export interface DockerOptions {
     readonly sleep: (ms: number) => Effect.Effect<void>
   }
   /** Values of the secrets that a program names; read when the attempt is fed. */
-  readonly secrets?: (job: Job) => Effect.Effect<Readonly<Record<string, string>>, BerthError>
+  readonly secrets: (job: Job) => Effect.Effect<Readonly<Record<string, string>>, BerthError>
   readonly registryLogin?: (image: string) => RegistryLogin | null
   readonly onPull?: (progress: PullProgress) => void
   /** What a container is created with instead: for tests that make a hole in the sandbox and look whether it is found. */

@@ -105,7 +105,7 @@ export const runPlace = (
     const live = ctx.live.of(id)
     const plan = yield* planOfRun(ctx, job, live)
     const uid = uidOf(yield* ctx.uidBlock, job.slot)
-    const secrets = ctx.options.secrets === undefined ? {} : yield* ctx.options.secrets(job)
+    const secrets = yield* ctx.options.secrets(job)
     const nonce = nonceOf(ctx.options.markerKey, id)
     const { bootstrapped } = plan
     return yield* watched(ctx, { job, id, live, bootstrapped }, (onBegan) =>

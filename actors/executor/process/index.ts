@@ -29,6 +29,8 @@ export interface ProcessExecutorOptions {
   readonly hostId: string
   readonly cluster: string
   readonly clock: Clock["Service"]
+  /** Values of the secrets that a program names; read when the attempt begins. */
+  readonly secrets: (job: Job) => Effect.Effect<Readonly<Record<string, string>>, BerthError>
 }
 
 const ROOT = /^\/[A-Za-z0-9/._+-]+$/
@@ -106,7 +108,10 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
     isolations: Effect.succeed([]),
     accepting: () => true,
     create,
-    run: (job, place, sink) => withPlace(nameOf(job, place), (program) => program.run(job, sink, options.path)),
+    run: (job, place, sink) =>
+      Effect.flatMap(options.secrets(job), (secrets) =>
+        withPlace(nameOf(job, place), (program) => program.run(job, sink, { path: options.path, secrets })),
+      ),
     adopt: (job, place, sink, offsets) => withPlace(nameOf(job, place), (program) => program.adopt(sink, offsets)),
     stop: (job, place, mode) =>
       withPlace(nameOf(job, place), (program) => Effect.sync(() => program.stop(mode, job.spec.graceMs))),

@@ -54,7 +54,12 @@ export class RunningProgram {
     this.#clock = clock
   }
 
-  run(job: Job, sink: AttemptSink, path: string): Effect.Effect<Exit, BerthError> {
+  /** @param host - where interpreters are, and the secrets that the program names */
+  run(
+    job: Job,
+    sink: AttemptSink,
+    { path, secrets }: { readonly path: string; readonly secrets: Readonly<Record<string, string>> },
+  ): Effect.Effect<Exit, BerthError> {
     return Effect.gen({ self: this }, function* () {
       const program = job.program
       if (program.kind !== "runtime")
@@ -65,7 +70,7 @@ export class RunningProgram {
       })
       yield* feedBox(this.#paths, program)
       if (this.#stop !== null) return notBegun(this.#stop)
-      yield* this.#spawn(job, command)
+      yield* this.#spawn(job, { ...command, env: { ...command.env, ...secrets } })
       yield* sink.began
       return yield* this.#followed(sink, { stdout: 0, stderr: 0 })
     })

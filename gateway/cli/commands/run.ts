@@ -20,6 +20,7 @@ export function declareRun(program: Command, context: CommandContext): void {
     .option("--artifacts <dir>", "write what the program leaves in /box/out into this folder")
     .option("--executor <name>", "where there is no server: docker or process")
     .option("--slots <number>", "where there is no server: programs at once")
+    .option("--secrets-key-file <file>", "where there is no server: keys that secrets are sealed with")
     .action((words: string[], flags: RunFlags) =>
       attempt(context, flags, (printer) => run(words, flags, context, printer)),
     )

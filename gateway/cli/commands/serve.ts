@@ -12,6 +12,7 @@ interface ServeFlags extends PrintFlags {
   readonly bind?: string
   readonly executor?: string
   readonly slots?: string
+  readonly secretsKeyFile?: string
 }
 
 /** `serve`. */
@@ -23,6 +24,7 @@ export function declareServe(program: Command, context: CommandContext): void {
     .option("--bind <address>", "address to listen on (default: 127.0.0.1)")
     .option("--executor <name>", "docker or process; process isolates nothing")
     .option("--slots <number>", "programs at once")
+    .option("--secrets-key-file <file>", "keys that secrets are sealed with (default: of the data directory)")
     .action((flags: ServeFlags) => attempt(context, flags, (printer) => serve(flags, context.host, printer)))
 }
 

@@ -2,6 +2,7 @@
 import type { Effect, Stream } from "effect"
 import type { BackendEvent, Principal, TaskService, WatchEvent } from "../../../actors/api.ts"
 import type { BerthError } from "../../../core/errors.ts"
+import type { Secrets } from "../../../core/ports/secrets.ts"
 import type { Clock } from "../../../core/ports/clock.ts"
 import type { MethodName, MethodParams, MethodResult } from "../../protocol/methods.ts"
 
@@ -21,6 +22,7 @@ export interface Call {
   readonly principal: Principal
   readonly connection: Connection
   readonly tasks: TaskService["Service"]
+  readonly secrets: Secrets["Service"]
   readonly clock: Clock["Service"]
   /** The OpenRPC document. */
   readonly discover: () => Readonly<Record<string, unknown>>

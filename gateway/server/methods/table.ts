@@ -1,6 +1,7 @@
 /** Name → role and handler. Name → schema is METHODS of gateway/protocol; the type below keeps both complete. */
 import type { MethodName } from "../../protocol/methods.ts"
 import type { Method } from "./call.ts"
+import { secretDelete, secretList, secretSet } from "./secrets.ts"
 import { submit } from "./submit.ts"
 import { authRefresh, discover, queueStats, systemInfo } from "./system.ts"
 import { cancel, dlqList, dlqRequeue, get, kill, list, remove, retry, update } from "./tasks.ts"
@@ -22,6 +23,9 @@ export const METHOD_TABLE: { readonly [M in MethodName]: Method<M> } = {
   "dlq.requeue": dlqRequeue,
   "queue.stats": queueStats,
   "system.info": systemInfo,
+  "secret.set": secretSet,
+  "secret.list": secretList,
+  "secret.delete": secretDelete,
   "auth.refresh": authRefresh,
   "rpc.discover": discover,
 }

@@ -9,6 +9,7 @@ import type { Exit, Job, Placement } from "../../../core/ports/executor.ts"
 import type { Program, ProgramFile, TaskSpec } from "../../../core/task/spec.ts"
 import type { FoundEngine } from "../../../gateway/provision/engine.ts"
 import { liveClock } from "../../support/clock.ts"
+import { noSecrets } from "../../support/secrets.ts"
 import { jobOf, type RecordingSink, recordingSink } from "../../support/executorJob.ts"
 
 type ContainerProgram = Exclude<Program, { kind: "handler" }>
@@ -81,6 +82,7 @@ export class Rig {
       accepting: () => true,
       clock: liveClock,
       pull: false,
+      secrets: noSecrets,
       ...more,
     }
     this.executor = dockerExecutor(this.options)

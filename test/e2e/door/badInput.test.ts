@@ -34,7 +34,7 @@ describe("a message that is wrong gets a typed error, and nothing is stored", ()
       "method",
       /method/,
     ],
-    ["a later method", '{"jsonrpc":"2.0","id":"x","method":"secret.set"}', "NOT_YET", "method", /reserved/],
+    ["a later method", '{"jsonrpc":"2.0","id":"x","method":"worker.drain"}', "NOT_YET", "method", /reserved/],
     ["an unknown field", submitText(`{${good},"colour":1}`), "INVALID_PARAMS", "params.colour", /not a field/],
     ["an owner", submitText(`{${good},"owner":"bob"}`), "INVALID_PARAMS", "params.owner", /not a field/],
     ["an epoch", submitText(`{${good},"epoch":9}`), "INVALID_PARAMS", "params.epoch", /not a field/],

@@ -105,6 +105,8 @@ describe("a task's life over a socket", () => {
       "task.watch": { id: dead.id },
       "task.unwatch": { subscription },
       "dlq.requeue": { ids: [dead.id, "nobodys"] },
+      "secret.set": { name: "TOKEN", value: "x" },
+      "secret.delete": { name: "TOKEN" },
       "auth.refresh": { token: await door.token("ann") },
     }
     for (const method of METHOD_NAMES) {

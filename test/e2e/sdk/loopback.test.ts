@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { BerthClient } from "../../../gateway/client/client.ts"
 import { loopbackTransport } from "../../../gateway/client/loopbackTransport.ts"
+import { memorySecrets } from "../../support/secrets.ts"
 import { SILENT } from "../../support/silent.ts"
 import { makeLoopback } from "../../../gateway/server/loopback.ts"
 import { makeRouter } from "../../../gateway/server/router.ts"
@@ -14,7 +15,7 @@ let client: BerthClient
 beforeEach(async () => {
   tasks = fakeTasks()
   const common = { tasks: tasks.service, clock: liveClock, logger: SILENT }
-  const router = makeRouter({ ...common, version: "0.0.0" })
+  const router = makeRouter({ ...common, secrets: memorySecrets(), version: "0.0.0" })
   const loopback = makeLoopback({ ...common, router, principal: { owner: "ann", role: "user", laneMax: "urgent" } })
   const transport = loopbackTransport(loopback)
   client = await BerthClient.open({ urls: ["ws://embedded"], token: "none", transport, paced: false })

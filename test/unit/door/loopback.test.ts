@@ -4,12 +4,13 @@ import { makeRouter } from "../../../gateway/server/router.ts"
 import type { Message } from "../../support/door.ts"
 import { manualClock, settle } from "../../support/clock.ts"
 import { fakeTasks } from "../../support/fakeTasks.ts"
+import { memorySecrets } from "../../support/secrets.ts"
 import { SILENT } from "../../support/silent.ts"
 
 const open = () => {
   const clock = manualClock()
   const tasks = fakeTasks(clock.nowMs)
-  const router = makeRouter({ tasks: tasks.service, clock, logger: SILENT, version: "0.0.0" })
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), clock, logger: SILENT, version: "0.0.0" })
   const loopback = makeLoopback({
     router,
     tasks: tasks.service,

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { processExecutor } from "../../../../actors/executor/process/index.ts"
 import { BerthError } from "../../../../core/errors.ts"
+import { noSecrets } from "../../../support/secrets.ts"
 import { liveClock } from "../../../support/clock.ts"
 import { fileOf, ProcessRig, programOf, untilNone } from "../../../support/processRig.ts"
 
@@ -118,9 +119,9 @@ describe("what is refused", () => {
     const strange = { containerId: "../../etc", imageDigest: null, policy: null }
     const error = await Effect.runPromise(Effect.flip(executor.remove({ taskId: "t", epoch: 1 }, strange)))
     expect(error.code).toBe("INTERNAL")
-    expect(() => processExecutor({ root: "/tmp/a b", path: "", hostId: "", cluster: "", clock: liveClock })).toThrow(
-      BerthError,
-    )
+    expect(() =>
+      processExecutor({ root: "/tmp/a b", path: "", hostId: "", cluster: "", clock: liveClock, secrets: noSecrets }),
+    ).toThrow(BerthError)
     const impossible = [[fileOf("../x", "")], [fileOf("a", ""), fileOf("a/b", "")], [fileOf("n".repeat(300), "")]]
     for (const files of impossible) {
       const leaving = await rig.scene(programOf("", { files }))
