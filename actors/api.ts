@@ -4,6 +4,7 @@
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { BerthError } from "../core/errors.ts"
+import type { Durability } from "../core/ports/eventLog.ts"
 import type { WorkerInfo } from "../core/ports/workers.ts"
 import type { Counts, ListQuery } from "../core/readmodel/row.ts"
 import type { Seq } from "../core/record.ts"
@@ -110,7 +111,7 @@ export interface SystemInfo {
   readonly nodeId: string
   readonly roles: readonly string[]
   readonly store: "sqlite" | "memory" | "jetstream"
-  readonly durability: "fsynced" | "page-cache" | "memory"
+  readonly durability: Durability
   /** True while this node leads and decides. */
   readonly leader: boolean
   /** Id of the node that leads, as far as this one knows. */

@@ -2,6 +2,9 @@ import { Context, type Effect, type Stream } from "effect"
 import type { BerthError } from "../errors.ts"
 import type { LogEntry, LogRecord, OutputRecord, Seq, TaskRecord, TombstoneRecord } from "../record.ts"
 
+/** What a returned append means. `unknown`: the store syncs or does not, and does not say which. */
+export type Durability = "fsynced" | "page-cache" | "memory" | "unknown"
+
 /**
  * The log: state, execution ledger, lock and fence at once. Guarantees, each a test in test/contract/eventLog.contract.ts:
  *
@@ -50,7 +53,6 @@ export class EventLog extends Context.Service<
     readonly entomb: (taskId: string, expected: Seq, tombstone: TombstoneRecord) => Effect.Effect<Seq, BerthError>
     readonly forget: (taskId: string) => Effect.Effect<void, BerthError>
     readonly trimControl: (beforeSeq: Seq) => Effect.Effect<void, BerthError>
-    /** What a returned append means. */
-    readonly durability: "fsynced" | "page-cache" | "memory"
+    readonly durability: Durability
   }
 >()("core/ports/EventLog") {}

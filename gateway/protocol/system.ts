@@ -53,7 +53,7 @@ export const SystemInfo = Schema.Struct({
   nodeId: Schema.String,
   roles: Schema.Array(Schema.String),
   store: Schema.Literals(["sqlite", "memory", "jetstream"]),
-  durability: Schema.Literals(["fsynced", "page-cache", "memory"]).annotate({
+  durability: Schema.Literals(["fsynced", "page-cache", "memory", "unknown"]).annotate({
     description: "What an accepted submit means.",
   }),
   leader: Schema.Boolean.annotate({ description: "This node leads and decides." }),

@@ -3,7 +3,9 @@
  *
  *   CE1. A revision is a sequence of the bucket's stream: it grows with every change and is never given twice.
  *   CE2. Reads and lists ask the stream's leader; the client's own would ask whichever replica is near, or follow a consumer.
- *   CE3. Removing leaves nothing: the marker that wins the compare-and-set is purged, and never what came after it.
+ *   CE3. Removing writes a marker under compare-and-set, and purges it: never what came after it. Who may not purge leaves
+ *        the marker, and a list by whoever may takes it away.
+ *   CE4. A key's dots are the subject's, so that the broker can allow a user all keys below a name.
  */
 import { headers, type MsgHdrs } from "@nats-io/transport-node"
 import { Effect } from "effect"
@@ -11,7 +13,7 @@ import type { BerthError } from "../../core/errors.ts"
 import { decodePayload } from "../shared/payload.ts"
 import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
-import { fromToken, toToken } from "./token.ts"
+import { fromTokens, toTokens } from "./token.ts"
 
 const REQUEST_MS = 5_000
 const READS_AT_ONCE = 16
@@ -32,11 +34,12 @@ export interface Cells {
   readonly list: (prefix: string) => Effect.Effect<readonly Cell[], BerthError>
 }
 
-export function makeCells(link: Link, bucket: string): Cells {
+/** @param mayPurge - whether the broker lets this user purge: that cannot be allowed for one key alone */
+export function makeCells(link: Link, bucket: string, mayPurge: boolean): Cells {
   const stream = `KV_${bucket}`
   const prefix = `$KV.${bucket}.`
   const subjectOf = (key: string): Effect.Effect<string, BerthError> =>
-    Effect.try({ try: () => prefix + toToken(key), catch: storeError("naming a key") })
+    Effect.try({ try: () => prefix + toTokens(key), catch: storeError("naming a key") })
 
   const read = (key: string, subject: string): Effect.Effect<Cell | null, BerthError> =>
     Effect.flatMap(link.lastOf(stream, subject), (stored) =>
@@ -51,6 +54,8 @@ export function makeCells(link: Link, bucket: string): Cells {
             catch: storeError(`reading ${key} of ${bucket}`),
           }),
     )
+  const sweep = ({ key, revision }: Cell): Effect.Effect<void, BerthError> =>
+    Effect.flatMap(subjectOf(key), (subject) => link.purge(stream, subject, revision + 1))
   const mark = (subject: string, expected?: number): Effect.Effect<number, BerthError> =>
     link.ask(`removing ${subject}`, async () => {
       const expect = expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }
@@ -65,23 +70,27 @@ export function makeCells(link: Link, bucket: string): Cells {
       Effect.gen(function* () {
         const subject = yield* subjectOf(key)
         const marker = yield* mark(subject, expected)
-        yield* link.purge(stream, subject, marker + 1)
+        if (mayPurge) yield* link.purge(stream, subject, marker + 1)
       }),
     list: (begin) =>
       Effect.gen(function* () {
         const info = yield* link.ask(`listing ${bucket}`, () =>
           link.jsm.streams.info(stream, { subjects_filter: `${prefix}>` }),
         )
-        const keys = Object.keys(info.state.subjects ?? {}).map((subject) => fromToken(subject.slice(prefix.length)))
+        const keys = Object.keys(info.state.subjects ?? {}).map((subject) => fromTokens(subject.slice(prefix.length)))
         const cells = yield* Effect.forEach(
           keys.filter((key) => key.startsWith(begin)).sort(),
           (key) => Effect.flatMap(subjectOf(key), (subject) => read(key, subject)),
           { concurrency: READS_AT_ONCE },
         )
-        return cells.filter((cell) => cell !== null).filter((cell) => cell.value !== null)
+        const found = cells.filter((cell) => cell !== null)
+        if (mayPurge) yield* Effect.forEach(found.filter(isMarker), sweep, { discard: true })
+        return found.filter((cell) => !isMarker(cell))
       }),
   }
 }
+
+const isMarker = ({ value }: Cell): boolean => value === null
 
 const deleted = (): MsgHdrs => {
   const marker = headers()

@@ -22,19 +22,11 @@ export const openHints = (
     const prefix = `${names.prefix}hint.`
     const counts = new Map<string, number>()
     const waiting = new Map<string, Set<() => void>>()
-    yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        link.connection.subscribe(`${prefix}*`, {
-          callback: (error, { subject }) => {
-            if (error !== null) return
-            const pool = fromToken(subject.slice(prefix.length))
-            counts.set(pool, (counts.get(pool) ?? 0) + 1)
-            for (const wake of [...(waiting.get(pool) ?? [])]) wake()
-          },
-        }),
-      ),
-      (subscription) => Effect.sync(() => subscription.unsubscribe()),
-    )
+    yield* link.listen(`${prefix}*`, ({ subject }) => {
+      const pool = fromToken(subject.slice(prefix.length))
+      counts.set(pool, (counts.get(pool) ?? 0) + 1)
+      for (const wake of [...(waiting.get(pool) ?? [])]) wake()
+    })
     const heard = (pool: string): number => counts.get(pool) ?? 0
     return {
       tell: (pool) => link.connection.publish(prefix + toToken(pool)),

@@ -11,9 +11,10 @@ import { Secrets } from "../../core/ports/secrets.ts"
 import { Signals } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import { makeBlobs } from "./blobs.ts"
-import { readDurability } from "./durability.ts"
+import { openBurials } from "./burials.ts"
+import { readDurability, usualMonitors } from "./durability.ts"
 import { makeLeases } from "./leases.ts"
-import { openLink } from "./link.ts"
+import { type LinkOptions, openLink } from "./link.ts"
 import { makeLog } from "./log.ts"
 import { makeQueue } from "./queue.ts"
 import { openSecrets } from "./secrets.ts"
@@ -22,16 +23,17 @@ import { ensureStreams } from "./streams.ts"
 import { namesOf } from "./token.ts"
 import { makeWorkers } from "./workers.ts"
 
-export interface JetstreamOptions {
-  /** `host:port` or `nats://host:port`, one or more of the same cluster of servers. */
-  readonly servers: readonly string[]
-  /** The content of a `.creds` file. */
-  readonly credentials?: string
+export interface JetstreamOptions extends LinkOptions {
   /** Names the streams, so that several clusters may share a broker: 1 to 32 of `[A-Za-z0-9_-]`. */
   readonly cluster: string
-  /** Copies of each stream: 1, 3 or 5. */
-  readonly replicas: number
-  /** Monitoring addresses of the servers (`http://host:8222`); without them an append is said to reach the page cache only. */
+  /** Copies of each stream: 1, 3 or 5. Left out: as they are, and 1 where they are made. */
+  readonly replicas?: number
+  /**
+   * Whether the broker's user may make streams and purge, as the leader's may (permissions.ts). Who may not waits at the
+   * start until the streams are there. Default true.
+   */
+  readonly manages?: boolean
+  /** Monitoring addresses of the servers. Default: port 8222 of `servers`. They tell what an append means. */
   readonly monitors?: readonly string[]
   /** A wake-up that was neither settled nor given back by then is delivered again. Default 30,000. */
   readonly ackWaitMs?: number
@@ -43,8 +45,8 @@ export interface JetstreamOptions {
 
 /**
  * Log, queue, leases, signals, blobs, workers and secrets of one cluster; streams are made where they are missing. Fails with
- * STORE_UNAVAILABLE when no server answers, and with CONFIG_INVALID for a server that is too old, a user without the
- * rights, or streams that were changed.
+ * STORE_UNAVAILABLE when no server answers or nobody has made the streams yet, and with CONFIG_INVALID for a server that is
+ * too old or does no JetStream, an unknown user or one without the rights, and streams that were changed.
  */
 export const jetstreamPorts = (
   options: JetstreamOptions,
@@ -55,15 +57,21 @@ export const jetstreamPorts = (
       const random = yield* Random
       const names = yield* Effect.try({ try: () => namesOf(options.cluster), catch: (error) => error as BerthError })
       const link = yield* openLink(options)
-      yield* ensureStreams(link, names, options.replicas)
-      const durability = yield* readDurability(link, names.logStream, options.monitors ?? [])
-      return Context.make(EventLog, makeLog(link, names, durability)).pipe(
-        Context.add(Queue, yield* makeQueue(link, names, clock, options.ackWaitMs)),
-        Context.add(Leases, makeLeases(link, names)),
+      const manages = options.manages ?? true
+      yield* ensureStreams(link, names, options.replicas ?? null, manages)
+      const durability = yield* readDurability(
+        link,
+        names.logStream,
+        options.monitors ?? usualMonitors(options.servers),
+      )
+      const burials = yield* openBurials(link, names, manages)
+      return Context.make(EventLog, makeLog(link, names, durability, burials)).pipe(
+        Context.add(Queue, yield* makeQueue(link, names, clock, manages, options.ackWaitMs)),
+        Context.add(Leases, makeLeases(link, names, manages)),
         Context.add(Signals, makeSignals(link, names)),
         Context.add(Blobs, makeBlobs(link, names, random.id, options.blobBytesMax)),
-        Context.add(Workers, makeWorkers(link, names)),
-        Context.add(Secrets, yield* openSecrets(link, names, options.secretsKeys ?? null)),
+        Context.add(Workers, makeWorkers(link, names, manages)),
+        Context.add(Secrets, yield* openSecrets(link, names, options.secretsKeys ?? null, manages)),
       )
     }),
   )

@@ -16,8 +16,8 @@ interface Stored {
 const leaseOf = ({ key, revision, value }: Cell): Lease => ({ name: key, revision, ...(value as Stored) })
 
 /** Leases in a KV bucket without a time to live: only a compare-and-set ends one. */
-export function makeLeases(link: Link, names: Names): Leases["Service"] {
-  const cells = makeCells(link, names.leaseBucket)
+export function makeLeases(link: Link, names: Names, mayPurge: boolean): Leases["Service"] {
+  const cells = makeCells(link, names.leaseBucket, mayPurge)
 
   const put = (name: string, stored: Stored, expected: number): Effect.Effect<Lease, BerthError> =>
     Effect.gen(function* () {

@@ -4,6 +4,8 @@
  *   LK1. A request ends: with its answer, or with a typed error within `REQUEST_MS`. What happened then is unknown.
  *   LK2. Reads ask the stream's leader (`STREAM.MSG.GET`), never a replica: a direct get may be answered by one that lags.
  *   LK3. A publish is sent once. Whoever lost the reply looks at the log; a repeat from here could not be told from a rival.
+ *   LK4. The broker tells of a subject that our user may not use on the side, with no answer to what was asked: whoever waits
+ *        for one on that subject gets a typed error that names it.
  */
 import {
   jetstream,
@@ -12,22 +14,20 @@ import {
   type JetStreamManager,
   type StoredMsg,
 } from "@nats-io/jetstream"
-import { connect, credsAuthenticator, type NatsConnection } from "@nats-io/transport-node"
+import type { Msg, NatsConnection } from "@nats-io/transport-node"
 import { Effect, type Scope } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
-import { storeError } from "./failure.ts"
+import { dial, type DialOptions } from "./dial.ts"
+import { isUnheard, storeError } from "./failure.ts"
+import { watchConnection, type Refusals } from "./refusals.ts"
 
 const REQUEST_MS = 5_000
-const CONNECT_MS = 5_000
-const RECONNECT_MS = 250
 /** Older servers lost whole streams when they were killed. */
 const VERSION_MIN = [2, 10, 23] as const
 
-export interface LinkOptions {
-  /** `host:port` or `nats://host:port`, one or more of the same cluster of servers. */
-  readonly servers: readonly string[]
-  /** The content of a `.creds` file. */
-  readonly credentials?: string
+export interface LinkOptions extends DialOptions {
+  /** Told what the connection goes through: lost, back on which server, a subject that was refused. */
+  readonly notice?: (what: string) => void
 }
 
 export interface Link {
@@ -51,6 +51,14 @@ export interface Link {
   readonly purge: (stream: string, subject: string, beforeSeq?: number) => Effect.Effect<void, BerthError>
   /** Awaits any other answer of the broker. */
   readonly ask: <A>(what: string, question: () => Promise<A>) => Effect.Effect<A, BerthError>
+  /** Messages of a subject until the scope closes; returns when the broker has taken note. `queue` shares them out. */
+  readonly listen: (
+    subject: string,
+    onMessage: (message: Msg) => void,
+    queue?: string,
+  ) => Effect.Effect<void, BerthError, Scope.Scope>
+  /** Calls back when the broker refuses this user a subject that begins so; returns what ends that. */
+  readonly onRefused: Refusals["onRefused"]
 }
 
 /** Connects, and reconnects for as long as the scope is open. Fails with CONFIG_INVALID for a server that is too old. */
@@ -60,27 +68,29 @@ export const openLink = (options: LinkOptions): Effect.Effect<Link, BerthError, 
       Effect.tryPromise({ try: () => dial(options), catch: storeError("connecting to the broker") }),
       (opened) => Effect.promise(() => opened.close()),
     )
+    const refusals = watchConnection(connection, options.notice ?? (() => {}))
     const version = numbersOf(connection.info?.version ?? "0")
     yield* assertVersion(version)
     const jsm = yield* Effect.tryPromise({
       try: () => jetstreamManager(connection, { timeout: REQUEST_MS }),
-      catch: storeError("asking for JetStream"),
+      catch: (cause) => (isUnheard(cause) ? jetstreamOff(cause) : storeError("asking for JetStream")(cause)),
     })
-    return linkOver(connection, jsm, version)
+    return linkOver(connection, jsm, version, refusals)
   })
 
-const dial = (options: LinkOptions): Promise<NatsConnection> =>
-  connect({
-    servers: [...options.servers],
-    timeout: CONNECT_MS,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_MS,
-    ...(options.credentials === undefined
-      ? {}
-      : { authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)) }),
+const jetstreamOff = (cause: unknown): BerthError =>
+  berthError("CONFIG_INVALID", "the broker does not do JetStream", {
+    cause,
+    path: "nats.servers",
+    hint: "Turn it on: `jetstream {}` in nats-server's configuration.",
   })
 
-function linkOver(connection: NatsConnection, jsm: JetStreamManager, version: readonly number[]): Link {
+function linkOver(
+  connection: NatsConnection,
+  jsm: JetStreamManager,
+  version: readonly number[],
+  { onRefused }: Refusals,
+): Link {
   const js = jetstream(connection, { timeout: REQUEST_MS })
   const ask = <A>(what: string, question: () => Promise<A>): Effect.Effect<A, BerthError> =>
     Effect.tryPromise({ try: question, catch: storeError(what) })
@@ -90,6 +100,8 @@ function linkOver(connection: NatsConnection, jsm: JetStreamManager, version: re
     jsm,
     version,
     ask,
+    onRefused,
+    listen: (subject, onMessage, queue) => listening(connection, subject, onMessage, queue),
     publish: (subject, bytes, expected) =>
       ask(`storing on ${subject}`, async () => {
         const expect = expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }
@@ -112,6 +124,31 @@ function linkOver(connection: NatsConnection, jsm: JetStreamManager, version: re
         ),
       ),
   }
+}
+
+const listening = (
+  connection: NatsConnection,
+  subject: string,
+  onMessage: (message: Msg) => void,
+  queue: string | undefined,
+): Effect.Effect<void, BerthError, Scope.Scope> => {
+  const failed = storeError(`listening to ${subject}`)
+  let refused: Error | null = null
+  const callback = (error: Error | null, message: Msg): void => {
+    if (error === null) onMessage(message)
+    else refused = error
+  }
+  return Effect.acquireRelease(
+    Effect.try({
+      try: () => connection.subscribe(subject, { callback, ...(queue === undefined ? {} : { queue }) }),
+      catch: failed,
+    }),
+    (subscription) => Effect.sync(() => subscription.unsubscribe()),
+  ).pipe(
+    // Once the broker has answered, what anybody publishes is heard; a refusal comes before its answer.
+    Effect.andThen(Effect.tryPromise({ try: () => connection.flush(), catch: failed })),
+    Effect.flatMap(() => (refused === null ? Effect.void : Effect.fail(failed(refused)))),
+  )
 }
 
 const numbersOf = (version: string): readonly number[] =>

@@ -5,12 +5,13 @@
  *   JL2. Loads ask the stream's leader. A leader that was cut off and does not know it yet may answer from before; what is
  *        decided on that answer cannot be written, because the append asks a quorum (with replicas).
  *   JL3. A burial is the tombstone's append, then the purge of what is before it. Who finds the tombstone in the place of
- *        the record that it wanted to bury finishes the purge, so that a crash in between leaves nothing for ever.
+ *        the record that it wanted to bury finishes the purge, so that a crash in between leaves nothing for ever. Who may
+ *        not purge asks somebody who may: burials.ts.
  */
 import type { StoredMsg } from "@nats-io/jetstream"
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
-import type { EventLog } from "../../core/ports/eventLog.ts"
+import type { Durability, EventLog } from "../../core/ports/eventLog.ts"
 import {
   CONTROL_SUBJECT,
   type LogEntry,
@@ -22,15 +23,16 @@ import {
   type TombstoneRecord,
 } from "../../core/record.ts"
 import { decodeRecord, encodeRecord } from "../shared/codec.ts"
+import type { Burials } from "./burials.ts"
 import { logFeed } from "./feed.ts"
 import type { Link } from "./link.ts"
-import type { Names } from "./token.ts"
+import { logPrefix, type Names } from "./token.ts"
 
 type Found = Effect.Effect<LogEntry | null, BerthError>
 
-export function makeLog(link: Link, names: Names, durability: EventLog["Service"]["durability"]): EventLog["Service"] {
+export function makeLog(link: Link, names: Names, durability: Durability, burials: Burials): EventLog["Service"] {
   const stream = names.logStream
-  const prefix = `${names.prefix}log.`
+  const prefix = logPrefix(names)
   const full = (subject: string): string => `${prefix}${subject}`
 
   const decode = (seq: Seq, subject: string, bytes: Uint8Array): LogEntry => {
@@ -90,8 +92,7 @@ export function makeLog(link: Link, names: Names, durability: EventLog["Service"
     entomb: (taskId, expected, tombstone) =>
       Effect.gen(function* () {
         const seq = yield* bury(taskId, expected, tombstone)
-        yield* link.purge(stream, full(stateSubject(taskId)), seq)
-        yield* purgeOutput(taskId)
+        yield* burials.finish(taskId, seq)
         return seq
       }),
     forget: (taskId) => Effect.andThen(purgeOutput(taskId), link.purge(stream, full(stateSubject(taskId)))),

@@ -14,6 +14,7 @@ import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import { LANES, type Lane } from "../../core/words.ts"
 import type { Lanes } from "./lanes.ts"
+import type { Link } from "./link.ts"
 
 const ANSWER_MS = 5_000
 const NO_MESSAGES = 404
@@ -26,7 +27,7 @@ export const giveBack = (connection: NatsConnection, message: Msg): void => {
 
 /** What waits in a pool at this moment, higher lanes first, at most `countMax` messages. */
 export const look = (
-  connection: NatsConnection,
+  link: Link,
   clock: Clock["Service"],
   lanes: Lanes,
   pool: string,
@@ -36,7 +37,7 @@ export const look = (
     const taken: Msg[] = []
     const takeFrom = (lane: Lane): Effect.Effect<void, BerthError> =>
       Effect.flatMap(lanes.of(pool, lane), (consumer) =>
-        take(connection, clock, lanes.stream, consumer, countMax - taken.length).pipe(
+        take(link, clock, lanes.stream, consumer, countMax - taken.length).pipe(
           // The broker may not know the consumer any more: it is made anew next time.
           Effect.tapError(() => Effect.sync(() => lanes.forget(consumer))),
           Effect.map((more) => void taken.push(...more)),
@@ -47,12 +48,12 @@ export const look = (
     }).pipe(
       Effect.as(taken),
       Effect.catch((error) => (taken.length > 0 ? Effect.succeed(taken) : Effect.fail(error))),
-      Effect.onInterrupt(() => Effect.sync(() => taken.forEach((message) => giveBack(connection, message)))),
+      Effect.onInterrupt(() => Effect.sync(() => taken.forEach((message) => giveBack(link.connection, message)))),
     )
   })
 
 const take = (
-  connection: NatsConnection,
+  { connection, onRefused }: Link,
   clock: Clock["Service"],
   stream: string,
   consumer: string,
@@ -76,14 +77,18 @@ const take = (
         if (arrived >= countMax) end(null)
       },
     })
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
+    const forget = onRefused(subject, (error) => end(error))
     const end = (error: BerthError | null): void => {
+      forget()
       subscription.unsubscribe()
       // What came before a failure is in our hands all the same.
       resume(error === null || taken.length > 0 ? Effect.succeed(taken) : Effect.fail(error))
     }
     const request = JSON.stringify({ batch: countMax, no_wait: true })
-    connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, request, { reply: inbox })
+    connection.publish(subject, request, { reply: inbox })
     return Effect.sync(() => {
+      forget()
       isGivenUp = true
       for (const message of taken) giveBack(connection, message)
       // An answer that is still on its way is waited for, but not for ever: a broker that is away answers nothing.

@@ -5,6 +5,9 @@
  *   JQ2. A pull looks into the lanes in order without waiting, then waits for a hint, at most `LOOK_MS`: hints may be lost,
  *        and a delivery that comes back by itself has none.
  *
+ *   JQ3. A stream that somebody deleted is made anew by who manages the cluster, at the next publish; the others get
+ *        STORE_UNAVAILABLE until then. What was in it is in the log.
+ *
  * A message that was given back and not yet taken again counts as held: the broker does not tell them apart.
  */
 import { Effect, type Scope } from "effect"
@@ -14,10 +17,12 @@ import type { Delivery, Queue, WakeUp } from "../../core/ports/queue.ts"
 import { LANES, type Lane } from "../../core/words.ts"
 import { encodePayload } from "../shared/payload.ts"
 import { deliveryOf } from "./delivery.ts"
+import { isUnheard } from "./failure.ts"
 import { type Hints, openHints } from "./hints.ts"
 import { type Lanes, makeLanes } from "./lanes.ts"
 import type { Link } from "./link.ts"
 import { look } from "./pulls.ts"
+import { remakeQueue } from "./streams.ts"
 import { type Names, toToken } from "./token.ts"
 
 const ACK_WAIT_MS = 30_000
@@ -32,12 +37,13 @@ export const makeQueue = (
   link: Link,
   names: Names,
   clock: Clock["Service"],
+  manages: boolean,
   ackWaitMs = ACK_WAIT_MS,
 ): Effect.Effect<Queue["Service"], BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     const hints = yield* openHints(link, names, clock)
     const lanes = makeLanes(link, names, ackWaitMs)
-    const publish = publishing(link, names)
+    const publish = publishing(link, names, manages)
     return {
       publish: (wakeUps) =>
         Effect.gen(function* () {
@@ -71,21 +77,21 @@ const subjectOf = (names: Names, { pool, lane, taskId }: Address): Effect.Effect
   })
 
 /** Refused and not there: either it was settled in between, and there is room now, or the broker is full. */
-function publishing(link: Link, names: Names): Publish {
+function publishing(link: Link, names: Names, manages: boolean): Publish {
   const publish = (wakeUp: WakeUp, retriesLeft: number): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
       const subject = yield* subjectOf(names, wakeUp)
       const bytes = yield* Effect.try({ try: () => encodePayload(wakeUp), catch: asBerthError })
       yield* link.publish(subject, bytes).pipe(
         Effect.asVoid,
-        Effect.catch((error) =>
-          error.code !== "STORAGE_FULL"
-            ? Effect.fail(error)
-            : Effect.flatMap(link.lastOf(names.queueStream, subject), (there) => {
-                if (there !== null) return Effect.void
-                return retriesLeft > 0 ? publish(wakeUp, retriesLeft - 1) : Effect.fail(error)
-              }),
-        ),
+        Effect.catch((error) => {
+          const again = retriesLeft > 0 ? publish(wakeUp, retriesLeft - 1) : Effect.fail(error)
+          if (manages && isUnheard(error)) return Effect.andThen(remakeQueue(link, names), again)
+          if (error.code !== "STORAGE_FULL") return Effect.fail(error)
+          return Effect.flatMap(link.lastOf(names.queueStream, subject), (there) =>
+            there === null ? again : Effect.void,
+          )
+        }),
       )
     })
   return (wakeUp) => publish(wakeUp, 1)
@@ -95,7 +101,7 @@ function pulling(link: Link, lanes: Lanes, hints: Hints, clock: Clock["Service"]
   const pull = (pool: string, countMax: number, untilMonoMs: number): Effect.Effect<readonly Delivery[], BerthError> =>
     Effect.gen(function* () {
       const heard = hints.heard(pool)
-      const taken = yield* look(link.connection, clock, lanes, pool, countMax)
+      const taken = yield* look(link, clock, lanes, pool, countMax)
       const leftMs = untilMonoMs - clock.monoMs()
       if (taken.length > 0 || leftMs <= 0) return taken.flatMap((message) => deliveryOf(link, hints, message))
       yield* hints.beyond(pool, heard, Math.min(leftMs, LOOK_MS))

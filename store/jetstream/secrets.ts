@@ -29,11 +29,12 @@ export const openSecrets = (
   link: Link,
   names: Names,
   keys: { readonly text: string; readonly source: string } | null,
+  mayPurge: boolean,
 ): Effect.Effect<Secrets["Service"], BerthError> =>
   Effect.gen(function* () {
     if (keys === null) return keyless
     const ring = yield* Effect.try({ try: () => Keyring.parse(keys.text, keys.source), catch: asBerthError })
-    const secrets = sealedSecrets(storeOver(makeCells(link, names.secretBucket)), ring)
+    const secrets = sealedSecrets(storeOver(makeCells(link, names.secretBucket, mayPurge)), ring)
     yield* secrets.reseal
     return secrets
   })

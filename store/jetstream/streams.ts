@@ -3,7 +3,7 @@ import { DiscardPolicy, PersistMode, RetentionPolicy, type StreamConfig, Storage
 import { nanos } from "@nats-io/transport-node"
 import { Effect } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
-import { isAbsent } from "./failure.ts"
+import { answeredWith, isAbsent } from "./failure.ts"
 import { isAtLeast, type Link } from "./link.ts"
 import type { Names } from "./token.ts"
 
@@ -11,6 +11,12 @@ import type { Names } from "./token.ts"
 const DEDUPE_MS = 1_000
 /** Since then a stream may leave syncing to the system, whatever the server's setting. */
 const PERSIST_MODE_SINCE = [2, 12, 0] as const
+
+/** How long a node that may not make streams waits for one that may. */
+const WAIT_MS = 250
+const WAIT_TRIES_MAX = 120
+/** The broker's code for replicas on a server that is alone. */
+const REPLICAS_NEED_CLUSTER = 10074
 
 type Config = Partial<StreamConfig> & { readonly name: string; readonly subjects: string[] }
 
@@ -42,50 +48,109 @@ const queue = (names: Names, replicas: number, version: readonly number[]): Conf
   ...(replicas === 1 && isAtLeast(version, PERSIST_MODE_SINCE) ? { persist_mode: PersistMode.Async } : {}),
 })
 
-/** Makes what is missing. Fails with CONFIG_INVALID where an existing stream would break a promise of the ports. */
-export const ensureStreams = (link: Link, names: Names, replicas: number): Effect.Effect<void, BerthError> =>
+const streamsOf = (names: Names, replicas: number, version: readonly number[]): readonly Config[] => [
+  base(names.logStream, [`${names.prefix}log.>`], replicas),
+  queue(names, replicas, version),
+  cells(names.blobStream, [`${names.prefix}blob.>`], replicas),
+  bucket(names.leaseBucket, replicas),
+  bucket(names.workerBucket, replicas),
+  bucket(names.secretBucket, replicas),
+]
+
+/**
+ * Makes what is missing, or, for who may not, waits until somebody has. Fails with CONFIG_INVALID where an existing stream
+ * would break a promise of the ports or has other replicas than were asked for: nobody shrinks a cluster by a start.
+ *
+ * @param replicas - of each stream; null: as they are, and 1 where they are made
+ */
+export const ensureStreams = (
+  link: Link,
+  names: Names,
+  replicas: number | null,
+  mayMake: boolean,
+): Effect.Effect<void, BerthError> =>
   Effect.forEach(
-    [
-      base(names.logStream, [`${names.prefix}log.>`], replicas),
-      queue(names, replicas, link.version),
-      cells(names.blobStream, [`${names.prefix}blob.>`], replicas),
-      bucket(names.leaseBucket, replicas),
-      bucket(names.workerBucket, replicas),
-      bucket(names.secretBucket, replicas),
-    ],
-    (config) => ensure(link, config),
+    streamsOf(names, replicas ?? 1, link.version),
+    (config) => ensure(link, config, replicas, mayMake ? null : WAIT_TRIES_MAX),
     { discard: true },
   )
 
-const ensure = (link: Link, config: Config): Effect.Effect<void, BerthError> =>
+/** Makes the queue's stream where somebody deleted it. The log still has the tasks: their wake-ups are published again. */
+export const remakeQueue = (link: Link, names: Names): Effect.Effect<void, BerthError> =>
   Effect.gen(function* () {
-    const { streams } = link.jsm
-    const found = yield* link.ask(`looking for stream ${config.name}`, async () => {
-      try {
-        return (await streams.info(config.name)).config
-      } catch (cause) {
-        if (isAbsent(cause)) return null
-        throw cause
-      }
-    })
-    if (found === null) {
-      yield* link.ask(`making stream ${config.name}`, () => streams.add(config))
-      return
+    const log = yield* lookUp(link, names.logStream)
+    yield* ensure(link, queue(names, log?.num_replicas ?? 1, link.version), null, null)
+  })
+
+const lookUp = (link: Link, name: string): Effect.Effect<StreamConfig | null, BerthError> =>
+  link.ask(`looking for stream ${name}`, async () => {
+    try {
+      return (await link.jsm.streams.info(name)).config
+    } catch (cause) {
+      if (isAbsent(cause)) return null
+      throw cause
     }
-    const kept =
-      found.allow_direct !== true &&
-      found.discard === config.discard &&
-      found.retention === (config.retention ?? RetentionPolicy.Limits) &&
-      found.max_msgs_per_subject === (config.max_msgs_per_subject ?? -1)
-    if (!kept) {
+  })
+
+/** @param waits - how often to look again for what somebody else makes; null: it is made here */
+const ensure = (
+  link: Link,
+  config: Config,
+  replicas: number | null,
+  waits: number | null,
+): Effect.Effect<void, BerthError> =>
+  Effect.gen(function* () {
+    const found = yield* lookUp(link, config.name)
+    if (found !== null) return yield* assertKept(found, config, replicas)
+    if (waits === null) return yield* make(link, config)
+    if (waits === 0) {
       return yield* Effect.fail(
-        berthError("CONFIG_INVALID", `stream ${config.name} was changed so that it cannot be relied on`, {
-          path: "cluster",
-          hint: "Put retention, discard, allow_direct and max_msgs_per_subject back, or choose another cluster name.",
+        berthError("STORE_UNAVAILABLE", `stream ${config.name} is not there`, {
+          hint: "Start a node with the role leader: it makes the streams.",
         }),
       )
     }
-    if (found.num_replicas === config.num_replicas) return
-    const replicas = { num_replicas: config.num_replicas ?? 1 }
-    yield* link.ask(`giving stream ${config.name} its replicas`, () => streams.update(config.name, replicas))
+    yield* Effect.sleep(WAIT_MS)
+    yield* ensure(link, config, replicas, waits - 1)
   })
+
+const make = (link: Link, config: Config): Effect.Effect<void, BerthError> =>
+  link
+    .ask(`making stream ${config.name}`, () => link.jsm.streams.add(config))
+    .pipe(
+      Effect.asVoid,
+      Effect.mapError((error) =>
+        answeredWith(error, REPLICAS_NEED_CLUSTER)
+          ? berthError("CONFIG_INVALID", `${config.num_replicas} replicas need as many servers in one NATS cluster`, {
+              cause: error,
+              path: "replicas",
+              hint: "Ask for 1 replica, or give the servers a `cluster {}` block each.",
+            })
+          : error,
+      ),
+    )
+
+function assertKept(found: StreamConfig, config: Config, replicas: number | null): Effect.Effect<void, BerthError> {
+  const { name } = config
+  const isKept =
+    found.allow_direct !== true &&
+    found.discard === config.discard &&
+    found.retention === (config.retention ?? RetentionPolicy.Limits) &&
+    found.max_msgs_per_subject === (config.max_msgs_per_subject ?? -1) &&
+    (found.persist_mode !== PersistMode.Async || config.persist_mode === PersistMode.Async)
+  if (!isKept) {
+    return Effect.fail(
+      berthError("CONFIG_INVALID", `stream ${name} was changed so that it cannot be relied on`, {
+        path: "cluster",
+        hint: "Put retention, discard, allow_direct, persist_mode and max_msgs_per_subject back, or choose another cluster name.",
+      }),
+    )
+  }
+  if (replicas === null || found.num_replicas === replicas) return Effect.void
+  return Effect.fail(
+    berthError("CONFIG_INVALID", `stream ${name} has ${found.num_replicas} replicas, not ${replicas}`, {
+      path: "replicas",
+      hint: `Start with --replicas ${found.num_replicas}, or change every stream of the cluster first: nats stream edit ${name} --replicas ${replicas}.`,
+    }),
+  )
+}

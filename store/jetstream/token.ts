@@ -3,6 +3,8 @@ import { berthError } from "../../core/errors.ts"
 const CLUSTER = /^[A-Za-z0-9_-]{1,32}$/
 const PLAIN = /[A-Za-z0-9_-]/
 const TOKEN_CHARS_MAX = 512
+/** A part of a name without a letter in it; `toToken` makes no such token. */
+const EMPTY = "="
 
 /**
  * Any name as one token of a subject, reversible: what a token may not hold is written as `=` and its UTF-16 code in hex.
@@ -21,6 +23,19 @@ export function toToken(name: string): string {
 export const fromToken = (token: string): string =>
   token.replace(/=([0-9a-f]{4})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
 
+/** A name whose dots stay: each part between them is a token. */
+export const toTokens = (name: string): string =>
+  name
+    .split(".")
+    .map((part) => (part === "" && name !== "" ? EMPTY : toToken(part)))
+    .join(".")
+
+export const fromTokens = (tokens: string): string =>
+  tokens
+    .split(".")
+    .map((token) => (token === EMPTY ? "" : fromToken(token)))
+    .join(".")
+
 /** Where everything of one cluster is. Two clusters may share a broker: nothing of one begins like anything of the other. */
 export interface Names {
   readonly logStream: string
@@ -32,6 +47,9 @@ export interface Names {
   /** What all subjects of the cluster begin with, its final dot included. */
   readonly prefix: string
 }
+
+/** What the log's subjects begin with. */
+export const logPrefix = ({ prefix }: Names): string => `${prefix}log.`
 
 /** Throws BerthError CONFIG_INVALID for a cluster that is no plain name. */
 export function namesOf(cluster: string): Names {

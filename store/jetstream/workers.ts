@@ -7,8 +7,8 @@ import type { Link } from "./link.ts"
 import type { Names } from "./token.ts"
 
 /** The registry of workers in a KV bucket, one entry per worker. */
-export function makeWorkers(link: Link, names: Names): Workers["Service"] {
-  const cells = makeCells(link, names.workerBucket)
+export function makeWorkers(link: Link, names: Names, mayPurge: boolean): Workers["Service"] {
+  const cells = makeCells(link, names.workerBucket, mayPurge)
   return {
     put: (info) =>
       Effect.try({ try: () => encodePayload(info), catch: storeError("storing a worker's entry") }).pipe(

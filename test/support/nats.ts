@@ -1,10 +1,9 @@
-/** A broker of a test's own: its process, its port, its store, and the ports of a cluster over it. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+/** Brokers of a test's own, one or a cluster of them, and the ports over them. */
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
-import { connect } from "@nats-io/transport-node"
+import { connect, usernamePasswordAuthenticator } from "@nats-io/transport-node"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { afterAll, beforeAll } from "vitest"
 import type { BerthError } from "../../core/errors.ts"
@@ -12,52 +11,62 @@ import { Clock } from "../../core/ports/clock.ts"
 import { Random } from "../../core/ports/random.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
 import { type JetstreamOptions, jetstreamPorts } from "../../store/jetstream/index.ts"
+import { Broker, type BrokerSettings, freePlace } from "./broker.ts"
 import { liveClock, seededRandom } from "./clock.ts"
 
-const READY_MS = 20_000
-const LOOK_MS = 20
+/** A cluster of three that has just begun takes a while to agree on who leads. */
+const SET_UP_MS = 90_000
 
-export interface BrokerSettings {
-  /** Default true: what we ask operators to set. */
-  readonly syncAlways?: boolean
+export interface RigSettings extends BrokerSettings {
+  /** Servers in the cluster. Default 1: one that is alone. */
+  readonly nodes?: 1 | 3
+  /** Copies of every stream. Default: as many as there are nodes. */
+  readonly replicas?: number
+  /** Who may do everything, where the configuration names users. */
+  readonly operator?: { readonly name: string; readonly password: string }
 }
 
-/** Registers a broker for the suite around it. */
+/** Registers brokers for the suite around it. */
 export class NatsRig {
   readonly #server: FoundNats
-  readonly #syncAlways: boolean
+  readonly #settings: RigSettings
   #dir = ""
-  #child: ChildProcess | null = null
-  #url = ""
-  #monitor = ""
+  #brokers: readonly Broker[] = []
   #clusters = 0
 
-  constructor(server: FoundNats, settings: BrokerSettings = {}) {
+  constructor(server: FoundNats, settings: RigSettings = {}) {
     this.#server = server
-    this.#syncAlways = settings.syncAlways ?? true
+    this.#settings = settings
     beforeAll(async () => {
       this.#dir = mkdtempSync(join(tmpdir(), "berth-broker-"))
-      await this.#start(-1, -1)
-    })
+      const names = settings.nodes === 3 ? ["n1", "n2", "n3"] : ["n1"]
+      const places = await Promise.all(names.map((name) => freePlace(name, this.#dir)))
+      const peers = places.length > 1 ? places : []
+      this.#brokers = places.map((place) => new Broker(this.#server, place, peers, settings))
+      for (const broker of this.#brokers) broker.start()
+      await Promise.all(this.#brokers.map((broker) => broker.ready()))
+    }, SET_UP_MS)
     afterAll(async () => {
-      await this.#stop("SIGTERM")
+      await Promise.all(this.#brokers.map((broker) => broker.stop("SIGTERM")))
       rmSync(this.#dir, { recursive: true, force: true })
     })
   }
 
-  get url(): string {
-    return this.#url
+  get brokers(): readonly Broker[] {
+    return this.#brokers
   }
 
-  get monitor(): string {
-    return this.#monitor
+  get servers(): readonly string[] {
+    return this.#brokers.map((broker) => broker.url)
+  }
+
+  get monitors(): readonly string[] {
+    return this.#brokers.map((broker) => broker.monitor)
   }
 
   /** Ends the broker as a crash does, and starts it again where it was. */
   async restart(): Promise<void> {
-    const [port, monitor] = [this.#url, this.#monitor].map((url) => Number(new URL(url).port))
-    await this.#stop("SIGKILL")
-    await this.#start(port ?? -1, monitor ?? -1)
+    await Promise.all(this.#brokers.map((broker) => broker.restart()))
   }
 
   /** A name that no other test has. */
@@ -68,22 +77,22 @@ export class NatsRig {
   /** The ports of a cluster, over a connection of their own. */
   open(options: Partial<JetstreamOptions> = {}) {
     const random = seededRandom((process.pid << 8) + ++this.#clusters)
-    return openPorts(
-      { servers: [this.#url], cluster: this.newCluster(), replicas: 1, monitors: [this.#monitor], ...options },
-      random,
-    )
+    const { nodes = 1, operator, replicas = nodes } = this.#settings
+    const user = operator === undefined ? {} : { user: operator }
+    const usual = { servers: this.servers, cluster: this.newCluster(), replicas, monitors: this.monitors }
+    return openPorts({ ...usual, ...user, ...options }, random)
   }
 
   /** What an operator's tools can do. */
-  readonly manager: Effect.Effect<JetStreamManager, never, Scope.Scope> = Effect.suspend(() =>
-    Effect.map(
-      Effect.acquireRelease(
-        Effect.promise(() => connect({ servers: this.#url })),
-        (connection) => Effect.promise(() => connection.close()),
-      ),
-      (connection) => connection,
-    ).pipe(Effect.flatMap((connection) => Effect.promise(() => jetstreamManager(connection)))),
-  )
+  readonly manager: Effect.Effect<JetStreamManager, never, Scope.Scope> = Effect.suspend(() => {
+    const { operator } = this.#settings
+    const user =
+      operator === undefined ? {} : { authenticator: usernamePasswordAuthenticator(operator.name, operator.password) }
+    return Effect.acquireRelease(
+      Effect.promise(() => connect({ servers: [...this.servers], ...user })),
+      (connection) => Effect.promise(() => connection.close()),
+    ).pipe(Effect.flatMap((connection) => Effect.promise(() => jetstreamManager(connection))))
+  })
 
   /** From now on a stream takes no more than `spareBytes` beyond what it has; null: whatever comes. */
   limit(stream: string, spareBytes: number | null): Effect.Effect<void> {
@@ -95,49 +104,6 @@ export class NatsRig {
         }),
       ),
     )
-  }
-
-  async #start(port: number, monitorPort: number): Promise<void> {
-    const config = join(this.#dir, "server.conf")
-    const sync = this.#syncAlways ? ", sync_interval: always" : ""
-    writeFileSync(
-      config,
-      [
-        'host: "127.0.0.1"',
-        `port: ${port}`,
-        `http: "127.0.0.1:${monitorPort}"`,
-        `ports_file_dir: "${this.#dir}"`,
-        `jetstream { store_dir: "${join(this.#dir, "store")}"${sync} }`,
-      ].join("\n"),
-    )
-    const child = spawn(this.#server.path, ["-c", config], { stdio: ["ignore", "ignore", "ignore"] })
-    this.#child = child
-    const portsFile = join(this.#dir, `nats-server_${child.pid}.ports`)
-    const deadlineMonoMs = performance.now() + READY_MS
-    const isReady = async (): Promise<boolean> => {
-      if (!existsSync(portsFile)) return false
-      const ports = JSON.parse(readFileSync(portsFile, "utf8") || "{}") as { nats?: string[]; monitoring?: string[] }
-      this.#url = ports.nats?.[0] ?? ""
-      this.#monitor = ports.monitoring?.[0] ?? ""
-      if (this.#url === "" || this.#monitor === "") return false
-      return fetch(`${this.#monitor}/healthz`).then(
-        (answer) => answer.ok,
-        () => false,
-      )
-    }
-    while (!(await isReady())) {
-      if (child.exitCode !== null || performance.now() > deadlineMonoMs) throw new Error("the broker did not start")
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-    }
-  }
-
-  async #stop(signal: NodeJS.Signals): Promise<void> {
-    const child = this.#child
-    this.#child = null
-    if (child === null || child.exitCode !== null) return
-    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
-    child.kill(signal)
-    await ended
   }
 }
 
