@@ -48,6 +48,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "e2e",
+          globalSetup: ["test/support/canarySearch.ts"],
           include: ["test/{e2e,hostile,abuse}/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
