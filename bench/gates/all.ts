@@ -1,7 +1,16 @@
+import { failpointGates } from "./failpoints.ts"
 import type { Gate } from "./gate.ts"
 import { halfOpenGates } from "./halfOpen.ts"
 import { isolationGates } from "./isolation.ts"
 import { jitterGates } from "./jitter.ts"
 import { rejectionGates } from "./rejection.ts"
+import { simulatorGates } from "./simulator.ts"
 
-export const GATES: readonly Gate[] = [...rejectionGates, ...halfOpenGates, ...jitterGates, ...isolationGates]
+export const GATES: readonly Gate[] = [
+  ...rejectionGates,
+  ...halfOpenGates,
+  ...jitterGates,
+  ...isolationGates,
+  ...failpointGates,
+  ...simulatorGates,
+]

@@ -1,5 +1,5 @@
 /** What a measured number must be. */
-export type Bound = { readonly atMost: number } | { readonly exactly: number }
+export type Bound = { readonly atMost: number } | { readonly atLeast: number } | { readonly exactly: number }
 
 /** One number with a bound: what makes a promise about speed or chance a test. */
 export interface Gate {
@@ -12,10 +12,15 @@ export interface Gate {
   readonly quick: (() => Promise<number>) | null
 }
 
-export const holds = (bound: Bound, value: number): boolean =>
-  "atMost" in bound ? value <= bound.atMost : value === bound.exactly
+export const holds = (bound: Bound, value: number): boolean => {
+  if ("atMost" in bound) return value <= bound.atMost
+  return "atLeast" in bound ? value >= bound.atLeast : value === bound.exactly
+}
 
-export const boundText = (bound: Bound): string => ("atMost" in bound ? `≤ ${bound.atMost}` : `= ${bound.exactly}`)
+export const boundText = (bound: Bound): string => {
+  if ("atMost" in bound) return `≤ ${bound.atMost}`
+  return "atLeast" in bound ? `≥ ${bound.atLeast}` : `= ${bound.exactly}`
+}
 
 /** The value below which a share of all lies. `values` is not changed. */
 export const quantile = (values: ArrayLike<number>, share: number): number => {

@@ -22,6 +22,11 @@ describe("what is a bound", () => {
       false,
       false,
     ])
+    expect([holds({ atLeast: 2 }, 2), holds({ atLeast: 2 }, 1.9), holds({ atLeast: 2 }, Number.NaN)]).toEqual([
+      true,
+      false,
+      false,
+    ])
     expect([holds({ exactly: 0 }, 0), holds({ exactly: 0 }, 1)]).toEqual([true, false])
   })
 
