@@ -3,6 +3,7 @@
  *
  *   H1. A subscription gets every entry of its task that the hub reads after `subscribe` returned, in order.
  *   H2. A subscriber that does not keep up is told so (`overflow`) and reads from the log itself; it delays nobody.
+ *   H3. The log is followed from the first subscription on: a node that nobody watches reads nothing for it.
  */
 import { Effect, Latch, type Scope, Stream } from "effect"
 import type { BerthError } from "../core/errors.ts"
@@ -53,6 +54,7 @@ const taskOf = (subject: string): string | undefined => (subject.startsWith("t."
 
 export const makeHub = (log: EventLog["Service"]): Hub => {
   const buffers = new Map<string, Set<Buffer>>()
+  const wanted = Latch.makeUnsafe(false)
 
   const deliver = (entry: LogEntry): void => {
     const taskId = taskOf(entry.subject)
@@ -67,6 +69,7 @@ export const makeHub = (log: EventLog["Service"]): Hub => {
           const buffer = new Buffer()
           const set = buffers.get(taskId) ?? new Set<Buffer>()
           buffers.set(taskId, set.add(buffer))
+          wanted.openUnsafe()
           return buffer
         }),
         (buffer) =>
@@ -77,6 +80,7 @@ export const makeHub = (log: EventLog["Service"]): Hub => {
           }),
       ),
     run: Effect.gen(function* () {
+      yield* wanted.await
       // What was written while no feed ran is found in the log by whoever waits.
       for (const set of buffers.values()) for (const buffer of set) buffer.fail()
       const head = yield* log.head

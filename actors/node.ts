@@ -67,7 +67,7 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePo
   const roles = rolesOf(options)
   const runForever = foreverSupervised(options, ports)
   const hub = makeHub(ports.log)
-  if (roles.includes("gateway")) yield* runForever("hub", () => hub.run)
+  yield* runForever("hub", () => hub.run)
   yield* tellBackends(options, ports.signals)
   const reading = yield* startReading(options, ports, runForever)
 

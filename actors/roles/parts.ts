@@ -37,6 +37,10 @@ export interface NodeOptions {
   readonly onFatal: (reason: string) => void
   /** Default: all of them. */
   readonly roles?: readonly Role[]
+  /** Of the worker. Default `default`. */
+  readonly pool?: string
+  /** Of the worker: what tasks may require. */
+  readonly labels?: Readonly<Record<string, string>>
   /** Of a read model that a projector feeds; left out: none are made. */
   readonly snapshots?: SnapshotSource
 }

@@ -51,6 +51,21 @@ export interface ServeOptions extends EmbeddedOptions {
   readonly bind: string | undefined
   /** 0: any free one. */
   readonly port: number | undefined
+  /** Addresses of a broker; none, here and in the environment: a server alone. */
+  readonly nats: readonly string[]
+  readonly natsMonitors: readonly string[]
+  readonly natsCreds: string | undefined
+  readonly natsNkey: string | undefined
+  readonly natsCa: string | undefined
+  readonly natsCert: string | undefined
+  readonly natsKey: string | undefined
+  readonly cluster: string | undefined
+  readonly replicas: number | undefined
+  /** None: all. */
+  readonly roles: readonly string[]
+  readonly pool: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly secretFile: string | undefined
 }
 
 export interface RunningServer {

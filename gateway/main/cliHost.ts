@@ -4,10 +4,11 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import { berthError } from "../../core/errors.ts"
 import { readLock } from "../../store/sqlite/lock.ts"
-import { type CliHost, type EmbeddedOptions, processTerminal } from "../cli/index.ts"
+import { type CliHost, type EmbeddedOptions, processTerminal, type ServeOptions } from "../cli/index.ts"
 import { connect } from "../client/index.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
 import { DEFAULT_ENGINE, executorName } from "./choices.ts"
+import { clusterOfFlags } from "./clusterChoice.ts"
 import { jsonLogger, LOG_LEVELS, SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
 import { secretsKeysOf } from "./secretsKeys.ts"
@@ -24,10 +25,14 @@ const PORT_MAX = 65_535
 const LOCAL = { owner: LOCAL_OWNER, role: "admin", laneMax: "urgent" } as const
 
 function serverOptions(
-  options: EmbeddedOptions,
+  options: EmbeddedOptions & Partial<ServeOptions>,
   environment: NodeJS.ProcessEnv,
 ): Omit<ServerOptions, "logger" | "door"> {
   return {
+    // Commands that are a server only for themselves stay alone, whatever the environment says.
+    cluster: options.nats === undefined ? null : clusterOfFlags(options, environment),
+    pool: options.pool ?? environment.BERTH_POOL,
+    labels: options.labels,
     dataDir: dataDirOf(options.dataDir, environment),
     executor: executorName(options.executor ?? environment.BERTH_EXECUTOR),
     engine: environment.DOCKER_HOST ?? DEFAULT_ENGINE,

@@ -2,10 +2,13 @@
 import type { Handlers } from "../../actors/executor/handler/index.ts"
 import type { ConfigInput } from "../../core/config.ts"
 import { berthError } from "../../core/errors.ts"
+import type { Role } from "../../core/words.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import type { BerthClient } from "../client/client.ts"
 import { embeddedClient } from "./embedded.ts"
 import { DEFAULT_ENGINE, type ExecutorName, executorName } from "./choices.ts"
+import type { ClusterChoice } from "./cluster.ts"
+import { clusterChoice, type NatsOptions, secretGiven } from "./clusterChoice.ts"
 import { SILENT } from "./logger.ts"
 import { dataDirOf } from "./paths.ts"
 import { secretsKeysOf } from "./secretsKeys.ts"
@@ -14,12 +17,24 @@ import { openServer, type Server } from "./server.ts"
 export type { Handler, HandlerContext, Handlers } from "../../actors/executor/handler/index.ts"
 export type { ConfigInput } from "../../core/config.ts"
 export type { Logger } from "../../core/telemetry.ts"
+export type { Role } from "../../core/words.ts"
 export type { ExecutorName } from "./choices.ts"
+export type { NatsOptions } from "./clusterChoice.ts"
 export * from "../client/publicTypes.ts"
 
 export interface OpenOptions {
   /** Everything that is kept is kept here. Default `.berth` in the home directory. One process at a time. */
   readonly dataDir?: string
+  /** Makes this program a node of the cluster on this NATS server; then `dataDir` is this node's own. */
+  readonly nats?: string | NatsOptions
+  /** What this node of a cluster does. Default: all. */
+  readonly roles?: readonly Role[]
+  /** Of this node's worker. Default `default`. */
+  readonly pool?: string
+  /** Of this node's worker: what tasks may require. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** File with the key of the cluster's tokens. Default: `BERTH_SECRET_FILE`, else the cluster's own. */
+  readonly secretFile?: string
   /** Functions of this program that tasks may name. */
   readonly handlers?: Handlers
   /** What runs programs. Default `docker`; `none` for handlers alone; `process` isolates nothing. */
@@ -64,6 +79,9 @@ export class Berth implements AsyncDisposable {
     const owner = options.owner ?? "local"
     const server = await openServer({
       dataDir: dataDirOf(options.dataDir, process.env),
+      cluster: clusterOf(options),
+      pool: options.pool,
+      labels: options.labels,
       executor: executorName(options.executor),
       engine: options.engine ?? process.env.DOCKER_HOST ?? DEFAULT_ENGINE,
       handlers: options.handlers ?? {},
@@ -107,6 +125,19 @@ export class Berth implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+}
+
+function clusterOf({ dataDir, nats, roles = [], secretFile }: OpenOptions): ClusterChoice | null {
+  if (nats === undefined) {
+    if (roles.length === 0) return null
+    throw berthError("CONFIG_INVALID", "roles are of a cluster: name its NATS server", { path: "nats" })
+  }
+  return clusterChoice({
+    nats: typeof nats === "string" ? { servers: nats } : nats,
+    roles,
+    secret: secretGiven(secretFile, process.env),
+    place: dataDir === undefined && process.env.BERTH_DATA === undefined ? "below" : "own",
+  })
 }
 
 function failLoudly(reason: string): void {

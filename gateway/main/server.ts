@@ -1,7 +1,8 @@
 /**
- * One server in this process: the composition root of an embedded Berth. Everything is put together here and nowhere else.
+ * One server in this process: the composition root. Everything is put together here and nowhere else.
  *
- *   data directory (lock, log, read model, blobs) → queue, signals, registry in memory → executors → node → router → door
+ *   alone       data directory (lock, log, read model, blobs) → queue, signals, registry in memory ─┐
+ *   in a cluster           cluster.ts: broker, and a read model in the node's data directory        ┴─▶ executors → node → router → door
  */
 import { hostname } from "node:os"
 import { Effect, Exit, Layer, Scope } from "effect"
@@ -14,20 +15,29 @@ import { liveClock } from "../../actors/system/clock.ts"
 import { crashingFailpoints, noFailpoints } from "../../actors/system/failpoints.ts"
 import { liveRandom } from "../../actors/system/random.ts"
 import { type ConfigInput, resolveConfig } from "../../core/config.ts"
+import type { BerthError } from "../../core/errors.ts"
 import { Blobs } from "../../core/ports/blobs.ts"
 import { Clock } from "../../core/ports/clock.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
+import type { Queue } from "../../core/ports/queue.ts"
 import { Random } from "../../core/ports/random.ts"
+import type { ReadModel } from "../../core/ports/readModel.ts"
 import { Secrets } from "../../core/ports/secrets.ts"
+import type { Signals } from "../../core/ports/signals.ts"
+import type { Workers } from "../../core/ports/workers.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
+import { ROLES } from "../../core/words.ts"
 import { memoryQueue, memorySignals, memoryWorkers } from "../../store/memory/index.ts"
 import { DataDir, sqliteSecrets, sqliteStore } from "../../store/sqlite/index.ts"
 import { listen } from "../server/listen.ts"
 import { makeRouter, type Router } from "../server/router.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
 import type { ExecutorName } from "./choices.ts"
+import { type ClusterChoice, clusterPorts } from "./cluster.ts"
 import { makeExecutors } from "./executors.ts"
+import { Home } from "./home.ts"
 import type { SecretsKeys } from "./secretsKeys.ts"
 import { nodeGauges, prometheus } from "./telemetry.ts"
 import { VERSION } from "./version.ts"
@@ -36,6 +46,12 @@ const DAY_MS = 24 * 3_600_000
 
 export interface ServerOptions {
   readonly dataDir: string
+  /** Null: alone, with everything in the data directory. */
+  readonly cluster: ClusterChoice | null
+  /** Of the worker. Default `default`. */
+  readonly pool?: string | undefined
+  /** Of the worker: what tasks may require. */
+  readonly labels?: Readonly<Record<string, string>> | undefined
   readonly executor: ExecutorName
   /** As `DOCKER_HOST` names it. */
   readonly engine: string
@@ -64,32 +80,33 @@ export interface Server {
   /** Null without a door. */
   readonly url: string | null
   readonly mint: (principal: Principal, lifeMs?: number) => Promise<string>
-  /** Stops in order: door, node, store. Idempotent; running containers are left to a successor. */
+  /** Stops in order: leading and door, node, store. Idempotent; running containers are left to a successor. */
   readonly close: () => Promise<void>
 }
 
 const assemble = Effect.fn("server")(function* (options: ServerOptions) {
-  const { dataDir, logger } = options
+  const { logger } = options
   const clock = yield* Clock
   const random = yield* Random
   const failpoints = yield* Failpoints
-  const data = yield* DataDir
+  const home = yield* Home
+  const { clusterId, dataDir, roles } = home
   const secrets = yield* Secrets
   const config = resolveConfig(options.config, options.environment)
-  const secret = yield* openSecret(dataDir)
   const nodeId = `n${random.id()}`
+  const { labels = {}, pool = DEFAULT_POOL } = options
   const registry = new Registry()
   const telemetry = prometheus(registry)
   const executors = makeExecutors({
-    name: options.executor,
+    name: roles.includes("worker") ? options.executor : "none",
     engine: options.engine,
     handlers: options.handlers,
-    clusterId: data.clusterId,
+    clusterId,
     worker: nodeId,
-    pool: DEFAULT_POOL,
+    pool,
     hostId: hostname(),
     dataDir,
-    secret,
+    secret: home.workerSecret,
     path: options.environment.PATH ?? "/usr/local/bin:/usr/bin:/bin",
     clock,
     random,
@@ -100,10 +117,14 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   yield* Effect.addFinalizer(() => Effect.sync(executors.close))
   const node = yield* startNode({
     config,
-    clusterId: data.clusterId,
+    clusterId,
     nodeId,
     version: VERSION,
-    store: "sqlite",
+    store: home.store,
+    roles,
+    pool,
+    labels,
+    ...(home.snapshots === null ? {} : { snapshots: home.snapshots }),
     executors: executors.all,
     handlers: Object.keys(options.handlers),
     executorDetail: executors.detail,
@@ -115,10 +136,11 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   nodeGauges(registry, node, executors.backends)
   const router = makeRouter({ tasks: node.service, secrets, clock, logger, version: VERSION })
   const door =
-    options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, secret, registry })
-  if (door !== null) yield* data.announce(door.url)
-  const mint = (principal: Principal, lifeMs = DAY_MS) => mintToken(secret, principal, clock.nowMs(), lifeMs)
-  const stop = Effect.andThen(door?.close("restart") ?? Effect.void, node.stop)
+    options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, home, registry })
+  if (door !== null) yield* home.announce(door.url)
+  const mint = (principal: Principal, lifeMs = DAY_MS) => mintToken(home.tokenSecret, principal, clock.nowMs(), lifeMs)
+  const leave = Effect.all([node.handOver, door?.close("restart") ?? Effect.void], { concurrency: 2, discard: true })
+  const stop = Effect.andThen(leave, node.stop)
   return { dataDir, router, node, clock, url: door?.url ?? null, mint, stop }
 })
 
@@ -127,28 +149,57 @@ interface DoorParts {
   readonly router: Router
   readonly clock: Clock["Service"]
   readonly logger: Logger
-  readonly secret: Uint8Array
+  readonly home: Home["Service"]
   readonly registry: Registry
 }
 
 const openDoor = (
   door: NonNullable<ServerOptions["door"]>,
-  { clock, logger, node, registry, router, secret }: DoorParts,
+  { clock, home, logger, node, registry, router }: DoorParts,
 ): ReturnType<typeof listen> => {
   const { jwks, ...where } = door
-  return listen({ ...where, tasks: node.service, router, clock, logger, registry, auth: { secret, jwks } })
+  const auth = { secret: home.tokenSecret, jwks }
+  const isGateway = home.roles.includes("gateway")
+  return listen({ ...where, isGateway, tasks: node.service, router, clock, logger, registry, auth })
+}
+
+/** Log, read model and blobs in the data directory; the rest in memory, made anew at each start. */
+const embeddedPorts = (dataDir: string, keys: SecretsKeys | null) => {
+  const home = Layer.effect(
+    Home,
+    Effect.gen(function* () {
+      const { announce, clusterId } = yield* DataDir
+      const secret = yield* openSecret(dataDir)
+      const secrets = { tokenSecret: secret, workerSecret: secret }
+      return { dataDir, store: "sqlite", clusterId, roles: ROLES, ...secrets, snapshots: null, announce }
+    }),
+  )
+  const memory = Layer.mergeAll(memoryQueue(), memorySignals, memoryWorkers)
+  const stored = Layer.mergeAll(home, sqliteSecrets({ keys })).pipe(Layer.provideMerge(sqliteStore({ dataDir })))
+  return Layer.mergeAll(stored, memory)
+}
+
+type Ports = Home | EventLog | ReadModel | Queue | Signals | Workers | Blobs | Secrets
+type System = Clock | Random | Failpoints
+
+const portsOf = ({
+  cluster,
+  config,
+  dataDir,
+  environment,
+  logger,
+  secretsKeys,
+}: ServerOptions): Layer.Layer<Ports, BerthError, System> => {
+  if (cluster === null) return embeddedPorts(dataDir, secretsKeys)
+  const { idempotencyMs } = resolveConfig(config, environment)
+  return clusterPorts({ ...cluster, dataDir, logger, idempotencyMs, secretsKeys })
 }
 
 /** Opens a server, or rejects with a BerthError and leaves nothing behind. */
 export async function openServer(options: ServerOptions): Promise<Server> {
   const armed = options.environment.BERTH_FAILPOINT
   const system = Layer.mergeAll(liveClock, liveRandom, armed ? crashingFailpoints(armed) : noFailpoints)
-  const ports = Layer.mergeAll(
-    sqliteSecrets({ keys: options.secretsKeys }).pipe(Layer.provideMerge(sqliteStore({ dataDir: options.dataDir }))),
-    memoryQueue(),
-    memorySignals,
-    memoryWorkers,
-  ).pipe(Layer.provideMerge(system))
+  const ports = portsOf(options).pipe(Layer.provideMerge(system))
   const scope = Effect.runSync(Scope.make())
   const running = Effect.gen(function* () {
     const context = yield* Layer.build(ports)

@@ -1,7 +1,9 @@
+import { Effect } from "effect"
 import { Counter, Gauge, Histogram, type Registry } from "prom-client"
 import { METRICS, type MetricKey, type Telemetry } from "../../core/telemetry.ts"
 import { LANES } from "../../core/words.ts"
 import type { Backend, BackendView } from "../../actors/executor/stack/backend.ts"
+import type { SystemInfo } from "../../actors/api.ts"
 import type { BerthNode } from "../../actors/node.ts"
 
 const MILLISECONDS = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000]
@@ -26,17 +28,30 @@ export function prometheus(registry: Registry): Telemetry {
 
 /** Gauges are asked for when somebody reads the metrics. */
 export function nodeGauges(registry: Registry, node: BerthNode, backends: readonly Backend[]): void {
-  const gauge = (key: "slotsUsed" | "slotDrift", read: () => number): void => {
+  const gauge = (key: keyof typeof METRICS, read: () => number | Promise<number>): void => {
     const { help, name } = METRICS[key]
     new Gauge({
       name,
       help,
       registers: [registry],
-      collect() {
-        this.set(read())
+      async collect() {
+        this.set(await read())
       },
     })
   }
+  const told = (read: (info: SystemInfo) => number) => () => Effect.runPromise(Effect.map(node.info, read))
+  gauge(
+    "leading",
+    told(({ leader }) => (leader ? 1 : 0)),
+  )
+  gauge(
+    "logSeq",
+    told(({ headSeq }) => headSeq),
+  )
+  gauge(
+    "readSeq",
+    told(({ checkpointSeq }) => checkpointSeq),
+  )
   gauge("slotsUsed", node.heldCount)
   gauge("slotDrift", node.slotDrift)
   const { help, name } = METRICS.waiting

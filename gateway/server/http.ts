@@ -20,7 +20,12 @@ export interface HttpOptions {
   readonly clock: Clock["Service"]
   readonly limits: DoorLimits
   readonly metrics: DoorMetrics
+  readonly isGateway: boolean
 }
+
+/** What a node says that has no gateway's role. */
+export const noGateway = (): BerthError =>
+  berthError("NOT_FOUND", "this node is no gateway", { hint: "Ask a node that runs with --role gateway." })
 
 type Handled = Effect.Effect<Reply, BerthError>
 interface Route {
@@ -37,9 +42,12 @@ const ALWAYS = {
 }
 
 const ready = ({ tasks }: HttpOptions): Handled =>
-  Effect.map(tasks.systemInfo, ({ ready, headSeq, checkpointSeq, durability, executors }) =>
+  Effect.map(tasks.systemInfo, ({ ready, trouble, roles, leader, headSeq, checkpointSeq, durability, executors }) =>
     jsonReply(ready ? 200 : 503, {
       status: ready ? "ready" : "not ready",
+      trouble,
+      roles,
+      leader,
       headSeq,
       checkpointSeq,
       durability,
@@ -91,6 +99,7 @@ function route(options: HttpOptions, request: IncomingMessage): Route {
   if (host !== null) return { name: "refused", handled: Effect.fail(host) }
   if (pathname === "/metrics" && options.registry !== null)
     return { name: "metrics", handled: metricsText(options.registry) }
+  if (!options.isGateway) return { name: "refused", handled: Effect.fail(noGateway()) }
   const [, taskId, path] = ARTIFACT.exec(pathname) ?? []
   if (taskId !== undefined && path !== undefined)
     return { name: "artifact", handled: artifact(options, request, taskId, path) }

@@ -17,7 +17,7 @@ import { CLOSE_CODES } from "../protocol/limits.ts"
 import { type AuthOptions, makeAuthenticator } from "./auth.ts"
 import { Connections } from "./connections.ts"
 import { makeHandshake } from "./handshake.ts"
-import { serveHttp } from "./http.ts"
+import { noGateway, serveHttp } from "./http.ts"
 import { type DoorLimits, doorLimits } from "./limits.ts"
 import { NO_METRICS, registerMetrics } from "./metrics.ts"
 import { refuseRaw } from "./reply.ts"
@@ -41,6 +41,8 @@ export interface ListenOptions {
   /** Where metrics are registered and what /metrics shows; null: there is no /metrics. */
   readonly registry: Registry | null
   readonly limits?: Partial<DoorLimits>
+  /** False: health, readiness and metrics alone; sockets and files are not to be had here. Default true. */
+  readonly isGateway?: boolean
 }
 
 export interface Listening {
@@ -152,9 +154,15 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, BerthEr
     const names = () => known
 
     const server = boundedServer(limits)
-    server.on("upgrade", makeHandshake({ router, authenticator, connections, names, clock, limits, metrics, logger }))
+    const isGateway = options.isGateway ?? true
+    const handshake = makeHandshake({ router, authenticator, connections, names, clock, limits, metrics, logger })
+    server.on("upgrade", (request, socket, head) => {
+      if (isGateway) return handshake(request, socket, head)
+      socket.on("error", () => socket.destroy())
+      metrics.upgraded(refuseRaw(socket, noGateway()))
+    })
     server.on("request", (request, response) =>
-      serveHttp({ tasks, authenticator, names, registry, clock, limits, metrics }, request, response),
+      serveHttp({ tasks, authenticator, names, registry, clock, limits, metrics, isGateway }, request, response),
     )
     const { port } = yield* bind(server, host, options.port)
     known = namesOf(options, host, port)

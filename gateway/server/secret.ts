@@ -1,6 +1,6 @@
 /** The data directory's secret: made at the first start, readable by its owner alone, and the tokens that are made with it. */
 import { randomBytes } from "node:crypto"
-import { chmod, link, open, readFile, stat, unlink } from "node:fs/promises"
+import { chmod, link, open, readFile, rename, stat, unlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { SignJWT } from "jose"
@@ -46,10 +46,7 @@ const exists = async (path: string): Promise<boolean> => {
 async function readOrMake(path: string): Promise<Uint8Array> {
   if (!(await exists(path))) await makeSecret(path)
   if (((await stat(path)).mode & 0o077) !== 0) await chmod(path, 0o600)
-  const secret = Buffer.from((await readFile(path, "utf8")).trim(), "base64url")
-  if (secret.length < SECRET_BYTES)
-    throw berthError("CONFIG_INVALID", `${path} is damaged: it holds fewer than ${SECRET_BYTES} bytes`)
-  return secret
+  return secretOf(await readFile(path, "utf8"), path)
 }
 
 /**
@@ -68,6 +65,30 @@ export const openSecret = (dataDir: string): Effect.Effect<Uint8Array, BerthErro
             cause,
             hint: "Check who owns the data directory.",
           }),
+  })
+}
+
+/** A secret as its file has it; CONFIG_INVALID when it is too short to sign with. Throws BerthError. */
+export function secretOf(text: string, source: string): Uint8Array {
+  const secret = Buffer.from(text.trim(), "base64url")
+  if (secret.length >= SECRET_BYTES) return secret
+  throw berthError("CONFIG_INVALID", `${source} must hold at least ${SECRET_BYTES} bytes as base64url`, {
+    path: source,
+    hint: "Make one with: openssl rand 32 | basenc --base64url",
+  })
+}
+
+/** Keeps a secret that comes from elsewhere in the data directory, so that commands there can make tokens with it. */
+export const keepSecret = (dataDir: string, secret: Uint8Array): Effect.Effect<void, BerthError> => {
+  const path = join(dataDir, SECRET_FILE)
+  return Effect.tryPromise({
+    try: async () => {
+      const draft = `${path}.${randomBytes(6).toString("hex")}`
+      await writeFile(draft, `${Buffer.from(secret).toString("base64url")}\n`, { mode: 0o600, flag: "wx" })
+      await rename(draft, path)
+    },
+    catch: (cause) =>
+      berthError("CONFIG_INVALID", `${path} cannot be written`, { cause, hint: "Check who owns the data directory." }),
   })
 }
 

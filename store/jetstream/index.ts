@@ -23,6 +23,8 @@ import { ensureStreams } from "./streams.ts"
 import { namesOf } from "./token.ts"
 import { makeWorkers } from "./workers.ts"
 
+export type { DialOptions } from "./dial.ts"
+
 export interface JetstreamOptions extends LinkOptions {
   /** Names the streams, so that several clusters may share a broker: 1 to 32 of `[A-Za-z0-9_-]`. */
   readonly cluster: string

@@ -25,14 +25,16 @@ import { clearDamage, isDamaged } from "./damage.ts"
 import { Known, openLog, readHead } from "./known.ts"
 import { type DataDirLock, lockDataDir } from "./lock.ts"
 import { makeLog } from "./log.ts"
-import { besideLog, openReadModel } from "./readModel.ts"
+import { besideLog } from "./readModel.ts"
 import { makeRoomToStart, Reserve } from "./reserve.ts"
 import { DATABASE_FILE, getMeta, migrate, MODEL_VERSION, setMeta } from "./schema.ts"
 import { openSecrets, type SqliteSecretsOptions } from "./secrets.ts"
 import { makeWriter } from "./writer.ts"
 
 export { backup, restore } from "./backup.ts"
-export { readLock } from "./lock.ts"
+export { lockDataDir, readLock } from "./lock.ts"
+export { openNodeModel } from "./nodeModel.ts"
+export { snapshotsOf } from "./snapshot.ts"
 export { rotateKey } from "./rotate.ts"
 
 export interface SqliteStoreOptions {
@@ -102,13 +104,6 @@ export const sqliteSecrets = (options: SqliteSecretsOptions): Layer.Layer<Secret
       return (yield* openSecrets(path, options)).secrets
     }),
   )
-
-/**
- * A read model alone, fed through `apply` from a log that is elsewhere.
- * @public
- */
-export const sqliteReadModel = (options: { readonly path: string }): Layer.Layer<ReadModel, BerthError> =>
-  Layer.effect(ReadModel, openReadModel(options.path))
 
 const openStore = (
   path: string,

@@ -10,13 +10,15 @@ import { clearDamage, isDamaged, noteDamage } from "./damage.ts"
 import { makeQueries } from "./queries.ts"
 import { createModel, getMeta, MODEL_VERSION, setMeta, tune } from "./schema.ts"
 
-const CHECKPOINT = "checkpoint"
+export const CHECKPOINT = "checkpoint"
+/** Names the log that the model is a fold of. */
+export const LOG = "log"
 
 /**
- * Opens or makes the model at `path`. One of another version, or one that was found damaged, begins again at 0:
+ * Opens or makes the model at `path`. One of another version or log, or one that was found damaged, begins again at 0:
  * whoever applies entries goes by the checkpoint.
  */
-export const openReadModel = (path: string): Effect.Effect<ReadModel["Service"], BerthError, Scope.Scope> =>
+export const openReadModel = (path: string, log = ""): Effect.Effect<ReadModel["Service"], BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     const on = yield* Effect.acquireRelease(openConnection(path, "write"), (connection) => connection.close)
     yield* tune(on)
@@ -24,8 +26,10 @@ export const openReadModel = (path: string): Effect.Effect<ReadModel["Service"],
     yield* on.run("pragma synchronous = normal")
     yield* on.exec("create table if not exists meta (name text primary key, value text not null) strict")
     yield* prepareBatch(on, false)
-    if (isDamaged(path) || (yield* getMeta(on, "model")) !== MODEL_VERSION) {
-      yield* transaction(on, Effect.andThen(createModel(on), setMeta(on, CHECKPOINT, "0")))
+    const isOfLog = ((yield* getMeta(on, LOG)) ?? log) === log
+    if (isDamaged(path) || !isOfLog || (yield* getMeta(on, "model")) !== MODEL_VERSION) {
+      const anew = Effect.all([createModel(on), setMeta(on, CHECKPOINT, "0"), setMeta(on, LOG, log)])
+      yield* transaction(on, anew)
       clearDamage(path)
     }
     let checkpoint = Number(yield* getMeta(on, CHECKPOINT))

@@ -3,7 +3,7 @@ import { attempt, type CommandContext, withPrintFlags } from "../command.ts"
 import { EXIT } from "../exitCode.ts"
 import type { CliHost } from "../host.ts"
 import type { Printer, PrintFlags } from "../printer.ts"
-import { parseWhole } from "../quantities.ts"
+import { parsePairs, parseWhole } from "../quantities.ts"
 import { embeddedOptions } from "../session.ts"
 
 interface ServeFlags extends PrintFlags {
@@ -13,24 +13,74 @@ interface ServeFlags extends PrintFlags {
   readonly executor?: string
   readonly slots?: string
   readonly secretsKeyFile?: string
+  readonly nats?: readonly string[]
+  readonly natsMonitor?: readonly string[]
+  readonly natsCreds?: string
+  readonly natsNkey?: string
+  readonly natsCa?: string
+  readonly natsCert?: string
+  readonly natsKey?: string
+  readonly cluster?: string
+  readonly replicas?: string
+  readonly role?: readonly string[]
+  readonly pool?: string
+  readonly label?: readonly string[]
+  readonly secretFile?: string
 }
+
+/** Words of an option that may be given several times, or once with commas. */
+const words = (text: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  ...text.split(",").filter((word) => word !== ""),
+]
+const pairs = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
 
 /** `serve`. */
 export function declareServe(program: Command, context: CommandContext): void {
   withPrintFlags(program.command("serve"))
-    .description("be the server of a data directory until Ctrl-C")
+    .description("be the server of a data directory, or a node of a cluster, until Ctrl-C")
     .option("--data <dir>", "data directory")
     .option("--port <number>", "TCP port; 0 for any free one")
     .option("--bind <address>", "address to listen on (default: 127.0.0.1)")
     .option("--executor <name>", "docker or process; process isolates nothing")
     .option("--slots <number>", "programs at once")
     .option("--secrets-key-file <file>", "keys that secrets are sealed with (default: of the data directory)")
+    .option("--nats <url>", "be a node of the cluster on this NATS server; several: repeated, or with commas", words)
+    .option("--role <roles>", "what this node does: gateway, leader, worker (default: all)", words)
+    .option("--pool <name>", "pool of this node's worker (default: default)")
+    .option("--label <name=value>", "label of this node's worker; repeat for more", pairs)
+    .option("--cluster <name>", "name of the cluster's streams (default: main)")
+    .option("--replicas <number>", "copies of each stream: 1, 3 or 5 (default: 1)")
+    .option("--nats-creds <file>", "credentials for NATS: a .creds file")
+    .option("--nats-nkey <file>", "credentials for NATS: a file with an nkey seed")
+    .option("--nats-ca <file>", "who signed the certificates of the NATS servers")
+    .option("--nats-cert <file>", "own certificate for NATS")
+    .option("--nats-key <file>", "key of the own certificate for NATS")
+    .option("--nats-monitor <url>", "monitoring address of a NATS server, such as http://host:8222", words)
+    .option("--secret-file <file>", "key of the tokens, common to all gateways (default: the cluster's own)")
     .action((flags: ServeFlags) => attempt(context, flags, (printer) => serve(flags, context.host, printer)))
 }
 
 async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promise<number> {
   const port = flags.port === undefined ? undefined : parseWhole("--port", flags.port, 0, 65_535)
-  const server = await host.serve({ ...embeddedOptions(flags), port, bind: flags.bind })
+  const server = await host.serve({
+    ...embeddedOptions(flags),
+    port,
+    bind: flags.bind,
+    nats: flags.nats ?? [],
+    natsMonitors: flags.natsMonitor ?? [],
+    natsCreds: flags.natsCreds,
+    natsNkey: flags.natsNkey,
+    natsCa: flags.natsCa,
+    natsCert: flags.natsCert,
+    natsKey: flags.natsKey,
+    cluster: flags.cluster,
+    replicas: flags.replicas === undefined ? undefined : parseWhole("--replicas", flags.replicas, 1, 5),
+    roles: flags.role ?? [],
+    pool: flags.pool,
+    labels: parsePairs("--label", flags.label ?? []),
+    secretFile: flags.secretFile,
+  })
   const stopListening = host.onSignal(() => {
     // Whether it stopped well is told by `closed`.
     server.close().catch(() => {})
