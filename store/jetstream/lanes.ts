@@ -38,7 +38,7 @@ export function makeLanes(link: Link, names: Names, ackWaitMs: number): Lanes {
   }
   const of = (pool: string, lane: Lane): Effect.Effect<string, BerthError> =>
     Effect.gen(function* () {
-      const name = yield* Effect.try({ try: () => nameOf(pool, lane), catch: asBerthError })
+      const name = yield* Effect.try({ try: () => consumerName(pool, lane), catch: asBerthError })
       if (known.has(name)) return name
       yield* link.ask(`making the consumer of ${pool}'s lane ${lane}`, () => make(pool, lane, name))
       known.add(name)
@@ -55,4 +55,5 @@ export function makeLanes(link: Link, names: Names, ackWaitMs: number): Lanes {
   }
 }
 
-const nameOf = (pool: string, lane: Lane): string => `${toToken(pool)}_${lane}`
+/** The name of the consumer of a lane. */
+export const consumerName = (pool: string, lane: Lane): string => `${toToken(pool)}_${lane}`
