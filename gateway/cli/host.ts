@@ -98,6 +98,17 @@ export interface DoctorLine {
   readonly hint?: string
 }
 
+/** A role that a node has on the broker. */
+export type BrokerRole =
+  | { readonly role: "gateway" | "leader" }
+  | { readonly role: "worker"; readonly worker: string; readonly pool: string }
+
+export interface BrokerPermissions {
+  readonly publish: readonly string[]
+  readonly subscribe: readonly string[]
+  readonly text: string
+}
+
 export interface CliHost extends CliTerminal {
   readonly version: string
   readonly env: Readonly<Record<string, string | undefined>>
@@ -115,6 +126,8 @@ export interface CliHost extends CliTerminal {
   readonly doctor: (options: { readonly dataDir: string | undefined }) => Promise<readonly DoctorLine[]>
   /** Seals the secrets of a data directory that no server uses with a new key. Resolves with how many there are. */
   readonly rotateSecretsKey: (options: { readonly dataDir: string | undefined }) => Promise<number>
+  /** What a node with these roles needs on the broker, and the same as nats-server's configuration has it. */
+  readonly brokerPermissions: (cluster: string, roles: readonly BrokerRole[]) => Promise<BrokerPermissions>
   /** Resolves with the bytes that were written. */
   readonly backup: (options: {
     readonly dataDir: string | undefined

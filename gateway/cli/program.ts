@@ -7,6 +7,7 @@ import { declareDlq } from "./commands/dlq.ts"
 import { declareGet } from "./commands/get.ts"
 import { declareLogs } from "./commands/logs.ts"
 import { declareLs } from "./commands/ls.ts"
+import { declareNats } from "./commands/nats.ts"
 import { declareRun } from "./commands/run.ts"
 import { declareSecret } from "./commands/secret.ts"
 import { declareServe } from "./commands/serve.ts"
@@ -27,6 +28,7 @@ const DECLARATIONS: readonly Declare[] = [
   declareDlq,
   declareSecret,
   declareStats,
+  declareNats,
   declareAdmin,
 ]
 

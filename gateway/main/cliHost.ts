@@ -146,6 +146,11 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
       const { rotateKey } = await import("../../store/sqlite/index.ts")
       return Effect.runPromise(rotateKey(dataDirOf(dataDir, environment), Date.now()))
     },
+    brokerPermissions: async (cluster, roles) => {
+      const { permissionsOf, permissionsText } = await import("../../store/jetstream/permissions.ts")
+      const permissions = permissionsOf(cluster, roles)
+      return { ...permissions, text: permissionsText(permissions) }
+    },
     backup: async ({ dataDir, to }) => {
       const { backup } = await import("../../store/sqlite/index.ts")
       await Effect.runPromise(backup(dataDirOf(dataDir, environment), to))

@@ -81,6 +81,7 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     mintToken: unavailable("secret"),
     doctor: unavailable("doctor"),
     rotateSecretsKey: unavailable("data directory"),
+    brokerPermissions: unavailable("broker"),
     backup: unavailable("backup"),
     restore: unavailable("backup"),
     ...options.more,
