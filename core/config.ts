@@ -82,6 +82,18 @@ export const SETTINGS = {
     min: 1_000,
     max: 3_650 * DAY_MS,
   },
+  leaseMs: {
+    help: "How long a worker of a cluster may be silent before its tasks are taken over.",
+    value: 10_000,
+    min: 1_000,
+    max: 10 * 60_000,
+  },
+  leaseGraceMs: {
+    help: "Added to a worker's lease by whoever takes its right away.",
+    value: 1_000,
+    min: 100,
+    max: 60_000,
+  },
   reconcileMs: { help: "Between two passes of the reconciler.", value: 5_000, min: 100, max: HOUR_MS },
   retentionMs: { help: "Between two passes of retention.", value: 60_000, min: 100, max: DAY_MS },
   drainMs: {

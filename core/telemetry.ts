@@ -13,6 +13,26 @@ export const METRICS = {
     name: "berth_attempts_adopted_total",
     help: "Running attempts taken over after a restart.",
   },
+  fenced: {
+    kind: "counter",
+    name: "berth_worker_fenced_total",
+    help: "Times that a worker could not renew its lease and paused its programs.",
+  },
+  fenceUnconfirmed: {
+    kind: "counter",
+    name: "berth_fence_unconfirmed_total",
+    help: "Programs that a fenced worker could not be sure to have paused, because their engine did not answer.",
+  },
+  leasesLost: {
+    kind: "counter",
+    name: "berth_worker_leases_lost_total",
+    help: "Times that a worker's lease was revoked while it lived.",
+  },
+  workersLost: {
+    kind: "counter",
+    name: "berth_workers_lost_total",
+    help: "Workers whose lease the leader revoked, because it was not renewed.",
+  },
   admitted: { kind: "counter", name: "berth_admissions_total", help: "Admissions by the dispatcher." },
   repairs: {
     kind: "counter",

@@ -1,24 +1,25 @@
-/** The worker's role: settle what a predecessor left, pull, and tell the registry. */
+/**
+ * The worker's role: settle what a predecessor left, pull, and tell the registry. In a cluster it lives under a lease, and
+ * begins again under another name when it has lost one.
+ */
 import { createHash } from "node:crypto"
-import { hostname } from "node:os"
-import { Effect, type Scope } from "effect"
+import { Effect, Fiber, Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
 import type { Telemetry } from "../../core/telemetry.ts"
-import type { Isolation } from "../../core/words.ts"
 import type { Deps } from "../worker/held.ts"
-import { startSweeping } from "../worker/sweeping.ts"
-import { takeOver } from "../worker/takeover.ts"
-import { makeWorker, type Worker } from "../worker/worker.ts"
+import { thisProcess } from "../worker/hostProcess.ts"
+import { embeddedLife, type Incarnation, leasedLife, type LifeOptions } from "../worker/incarnation.ts"
+import { runningTasks, takeOver } from "../worker/takeover.ts"
+import type { Worker } from "../worker/worker.ts"
 import type { NodeOptions, NodePorts } from "./parts.ts"
 
-const REGISTRY_REFRESH_MS = 200
-/** Between two questions for what an engine has: while it has not answered yet, and afterwards. */
-const ISOLATIONS_FIRST_MS = 1_000
-const ISOLATIONS_AGAIN_MS = 30_000
+/** How long the next life waits for the last one to have removed everything. */
+const ABANDON_MS_MAX = 5_000
 
 export interface WorkerRole {
-  readonly worker: Worker
+  /** Whoever the worker is now: its name changes when it has lost a lease. */
+  readonly worker: Pick<Worker, "name" | "holds" | "heldCount">
   /** Adopts, gives back or removes everything of predecessors, then begins to pull. */
   readonly begin: Effect.Effect<void, BerthError, Scope.Scope>
   readonly drain: Effect.Effect<void>
@@ -27,79 +28,121 @@ export interface WorkerRole {
 }
 
 export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOptions, ports: NodePorts) {
+  const { clock, leases } = ports
+  const life = lifeOptions(options, ports)
+  const scope = yield* Effect.scope
+  const leased = leases === null ? null : { leases, leaseMs: options.config.leaseMs, process: yield* thisProcess }
+  let isDraining = false
+  let isStopping = false
+
+  const embedded = embeddedLife(life, options.nodeId, (worker) =>
+    takeOver(
+      {
+        ...life.takeover,
+        worker,
+        candidates: runningTasks(ports.readModel),
+        rest: "lost",
+        hasEnded: () => true,
+      },
+      (name) => name !== worker.name,
+    ),
+  )
+  // No name is ever used twice: nobody may take a new worker for the one that was revoked.
+  const next = Effect.suspend(() =>
+    leased === null ? embedded : leasedLife({ ...life, ...leased }, `w${ports.random.id()}`),
+  ).pipe(Effect.tap(({ worker }) => Effect.sync(() => worker.setDraining(isDraining))))
+  let now: Incarnation = yield* next
+
+  /** What was lost is removed while the next life begins, which waits a little so that their slots do not add up. */
+  const reborn = Effect.gen(function* () {
+    yield* now.lost
+    if (isStopping) return yield* Effect.never
+    options.telemetry.count("leasesLost")
+    options.logger.warn({ worker: now.worker.name, held: now.worker.heldCount() }, "lease lost: beginning again")
+    const abandoned = yield* Effect.forkIn(now.abandon, scope)
+    yield* Effect.raceFirst(Fiber.await(abandoned), clock.sleep(ABANDON_MS_MAX))
+    now = yield* Scope.provide(next, scope)
+    yield* now.begin
+  })
+
+  const rebirth = Effect.catch(reborn, (error) =>
+    Effect.andThen(
+      Effect.sync(() => options.onFatal(`worker: ${error.message}`)),
+      Effect.never,
+    ),
+  )
+
+  const drain = Effect.suspend(() => {
+    isDraining = true
+    now.worker.setDraining(true)
+    return now.worker.idle
+  })
+  const stop = Effect.gen(function* () {
+    yield* Effect.raceFirst(drain, clock.sleep(options.config.drainMs))
+    isStopping = true
+    yield* now.leave
+  })
+  return {
+    worker: {
+      get name() {
+        return now.worker.name
+      },
+      holds: (taskId: string) => now.worker.holds(taskId),
+      heldCount: () => now.worker.heldCount(),
+    },
+    begin: Effect.andThen(
+      Effect.suspend(() => now.begin),
+      Effect.asVoid(Effect.forkIn(Effect.forever(rebirth), scope)),
+    ),
+    drain,
+    stop,
+  } satisfies WorkerRole
+})
+
+const lifeOptions = (options: NodeOptions, ports: NodePorts): LifeOptions => {
   const { config, executors: all, logger, telemetry } = options
-  const { clock, readModel, workers } = ports
   const forKind = (kind: string) => all.find(({ kinds }) => kinds.some((one) => one === kind)) ?? null
   const executors = { all, forKind }
-  const worker = yield* makeWorker({
-    ...ports,
-    name: options.nodeId,
-    pool: options.pool ?? DEFAULT_POOL,
-    slots: config.slots,
-    overdueMs: config.overdueMs,
-    outputFlushMs: config.outputFlushMs,
-    executors,
-    deps: { ...ports, metrics: attemptMetrics(telemetry), sha256 },
-    onEscalate: (reason) => options.onFatal(`worker: ${reason}`),
-    onCrash: (taskId, error) => logger.error({ taskId, error: String(error) }, "attempt crashed"),
-  })
-  const settlePredecessors = takeOver(
-    {
+  return {
+    worker: {
       ...ports,
-      worker,
+      pool: options.pool ?? DEFAULT_POOL,
+      slots: config.slots,
+      overdueMs: config.overdueMs,
+      outputFlushMs: config.outputFlushMs,
+      executors,
+      deps: { ...ports, metrics: attemptMetrics(telemetry), sha256 },
+      onEscalate: (reason) => options.onFatal(`worker: ${reason}`),
+      onCrash: (taskId, error) => logger.error({ taskId, error: String(error) }, "attempt crashed"),
+    },
+    takeover: {
+      ...ports,
       executors,
       overdueMs: config.overdueMs,
       onAdopted: () => telemetry.count("adopted"),
       onLost: (cause) => telemetry.count("lost", { cause }),
     },
-    // Alone, whoever had another name is gone.
-    (name) => ports.leases === null && name !== worker.name,
-  )
-  let isolations: readonly Isolation[] = []
-  /** Apart from the registry's own rhythm: an engine that hangs must not make this worker look dead. */
-  const learnIsolations = Effect.gen(function* () {
-    const known = yield* Effect.exit(Effect.all(all.map((executor) => executor.isolations)))
-    if (known._tag === "Success") isolations = [...new Set(known.value.flat())]
-    yield* clock.sleep(known._tag === "Success" ? ISOLATIONS_AGAIN_MS : ISOLATIONS_FIRST_MS)
-  })
-  const register = Effect.suspend(() =>
-    workers.put({
+    workers: ports.workers,
+    info: (worker, engines) => ({
       worker: worker.name,
-      host: hostname(),
-      engineId: null,
+      engineId: engines.ids[0] ?? null,
       pool: options.pool ?? DEFAULT_POOL,
       slots: config.slots,
       // A backend that does not answer is given nothing, and the others go on.
       kinds: all.filter((executor) => executor.accepting()).flatMap(({ kinds }) => kinds),
       kindsUnavailable: all.filter((executor) => !executor.accepting()).flatMap(({ kinds }) => kinds),
       handlers: options.handlers,
-      isolations,
+      isolations: engines.isolations,
       labels: options.labels ?? {},
       draining: worker.isDraining(),
       accepting: worker.accepting(),
       version: options.version,
       startedAtMs: options.startedAtMs,
     }),
-  )
-  const begin = Effect.gen(function* () {
-    yield* settlePredecessors
-    if (ports.leases === null) yield* startSweeping({ executors: all, readModel, clock, worker, logger })
-    yield* worker.begin
-    yield* register
-    yield* Effect.forkScoped(Effect.forever(learnIsolations))
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(clock.sleep(REGISTRY_REFRESH_MS), Effect.ignore(register))))
-  })
-  const drain = Effect.andThen(
-    Effect.sync(() => worker.setDraining(true)),
-    worker.idle,
-  )
-  const stop = Effect.gen(function* () {
-    yield* Effect.raceFirst(drain, clock.sleep(config.drainMs))
-    yield* worker.detach
-    yield* workers.remove(worker.name).pipe(Effect.ignore)
-  })
-  return { worker, begin, drain, stop } satisfies WorkerRole
-})
+    logger,
+    telemetry,
+  }
+}
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 

@@ -5,6 +5,7 @@
  *      │           │        starting ─▶ running ─▶ stopping  │        │          ▲
  *      └───────────┴── failed ──▶ losing or refusing ────────┴────────┴──────────┘
  *   detach, from anywhere before `ending` ─▶ detaching ─▶ done
+ *   abandon, from anywhere before `ending` ─▶ removing ─▶ done
  *
  *   AT1. A place is recorded before a program is fed to it.
  *   AT2. The end is recorded after the output that it counts is durable.
@@ -12,6 +13,8 @@
  *   AT4. When another epoch has taken over, this attempt writes nothing more and removes only what is its own.
  *   AT5. A stop that comes before the program is fed ends the attempt without running it, and waits for no backend.
  *   AT6. A wish to detach is heeded in every step before `ending`; what has begun to end ends here.
+ *   AT7. An attempt whose worker lost its lease is abandoned: it writes nothing, and its place is removed unless a successor
+ *        has adopted it. What has begun to end asks the log, which refuses it once somebody has taken over (AT4).
  */
 import { assign, fromPromise, setup } from "xstate"
 import type { BerthError } from "../../core/errors.ts"
@@ -22,6 +25,7 @@ export type AttemptEvent =
   | { readonly type: "began" }
   | { readonly type: "stop"; readonly mode: StopMode }
   | { readonly type: "detach" }
+  | { readonly type: "abandon" }
 
 export interface AttemptInput {
   readonly steps: AttemptSteps
@@ -91,6 +95,7 @@ export const attemptMachine = setup({
     }),
     deadlinePassed: assign({ stop: ({ context }) => context.stop ?? ("deadline" as const) }),
     endStopped: assign({ exit: ({ context }) => stopped(context) }),
+    abandon: ({ context }) => context.steps.abandon(),
   },
 }).createMachine({
   id: "attempt",
@@ -105,7 +110,11 @@ export const attemptMachine = setup({
       ],
     },
     creating: {
-      on: { stop: { target: "ending", actions: ["rememberStop", "endStopped"] }, detach: "detaching" },
+      on: {
+        stop: { target: "ending", actions: ["rememberStop", "endStopped"] },
+        detach: "detaching",
+        abandon: { target: "removing", actions: "abandon" },
+      },
       invoke: {
         src: "create",
         input: ({ context }) => ({ context }),
@@ -115,7 +124,11 @@ export const attemptMachine = setup({
     },
     placing: {
       // The record is on its way: what it says is waited for, so that the place is known to whoever comes next.
-      on: { stop: { actions: "rememberStop" }, detach: { actions: assign({ detachAsked: true }) } },
+      on: {
+        stop: { actions: "rememberStop" },
+        detach: { actions: assign({ detachAsked: true }) },
+        abandon: { target: "removing", actions: "abandon" },
+      },
       invoke: {
         src: "record",
         input: ({ context }) => ({ context }),
@@ -133,7 +146,7 @@ export const attemptMachine = setup({
     },
     executing: {
       initial: "choosing",
-      on: { detach: "detaching" },
+      on: { detach: "detaching", abandon: { target: "removing", actions: "abandon" } },
       states: {
         choosing: {
           always: [
@@ -163,7 +176,7 @@ export const attemptMachine = setup({
       },
     },
     collecting: {
-      on: { detach: "detaching" },
+      on: { detach: "detaching", abandon: { target: "removing", actions: "abandon" } },
       invoke: {
         src: "collect",
         input: ({ context }) => ({ context }),

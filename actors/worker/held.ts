@@ -1,3 +1,4 @@
+import type { Effect } from "effect"
 import type { Blobs } from "../../core/ports/blobs.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
@@ -20,6 +21,8 @@ export interface Deps {
   readonly random: Random["Service"]
   readonly failpoints: Failpoints["Service"]
   readonly metrics: AttemptMetrics
+  /** Resolves while the worker may let programs run. */
+  readonly fenceOpen: Effect.Effect<void>
   readonly sha256: (bytes: Uint8Array) => string
 }
 

@@ -17,5 +17,7 @@ export interface WorkerOptions {
   readonly deps: Deps
   /** The worker cannot go on; its parent starts another one. */
   readonly onEscalate: (reason: string) => void
+  /** False while the worker's lease is not trusted: nothing is pulled or started. */
+  readonly isFenceOpen: () => boolean
   readonly onCrash: (taskId: string, error: unknown) => void
 }

@@ -28,6 +28,8 @@ export interface AttemptSteps {
   readonly fail: (error: BerthError | null, signal: AbortSignal) => Promise<void>
   readonly remove: (place: Placement | null, signal: AbortSignal) => Promise<void>
   readonly detach: (place: Placement | null, signal: AbortSignal) => Promise<void>
+  /** From now on this attempt's task is somebody else's (AT7). */
+  readonly abandon: () => void
 }
 
 const NO_PLACE: Placement = { containerId: null, imageDigest: null, policy: null }
@@ -78,6 +80,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
       lost: output.lost,
       progress: output.progress,
     }
+    yield* deps.fenceOpen
     const exit = yield* adopted ? executor.adopt(job, place, sink, held.offsets) : executor.run(job, place, sink)
     yield* hit("run.afterExit")
     return exit
@@ -146,6 +149,9 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     remove: (place, signal) =>
       promise(persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore), signal),
     detach: (place, signal) => promise(ignoreOvertaken(detach(place ?? NO_PLACE)), signal),
+    abandon: () => {
+      overtaken = true
+    },
   }
 }
 

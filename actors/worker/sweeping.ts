@@ -1,8 +1,9 @@
 import { Effect, type Scope } from "effect"
+import type { BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
-import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Logger } from "../../core/telemetry.ts"
+import type { Turns } from "../turns.ts"
 import { strays } from "./takeover.ts"
 import type { Worker } from "./worker.ts"
 
@@ -10,9 +11,11 @@ const SWEEP_MS = 15_000
 
 export interface SweepingDeps {
   readonly executors: readonly ExecutorShape[]
-  readonly readModel: ReadModel["Service"]
+  readonly turns: Turns["Service"]
   readonly clock: Clock["Service"]
   readonly worker: Worker
+  /** Is a worker of another name surely gone? */
+  readonly isGone: (worker: string) => Effect.Effect<boolean, BerthError>
   readonly logger: Logger
 }
 
@@ -23,8 +26,9 @@ export interface SweepingDeps {
 export const startSweeping = ({
   clock,
   executors,
+  isGone,
   logger,
-  readModel,
+  turns,
   worker,
 }: SweepingDeps): Effect.Effect<void, never, Scope.Scope> => {
   let seen = new Set<string>()
@@ -32,11 +36,12 @@ export const startSweeping = ({
   const pass = Effect.gen(function* () {
     const suspects = new Set<string>()
     for (const executor of executors) {
-      for (const { containerId, worker: maker } of yield* strays(executor, readModel, worker.ownsPlace)) {
+      for (const { containerId, worker: maker } of yield* strays(executor, turns, worker.ownsPlace)) {
         if (maker === worker.name && !seen.has(containerId)) {
           suspects.add(containerId)
           continue
         }
+        if (maker !== worker.name && !(yield* isGone(maker))) continue
         yield* executor.remove({ taskId: "", epoch: 0 }, { containerId, imageDigest: null, policy: null })
         logger.info({ containerId, maker }, "stray place removed")
       }

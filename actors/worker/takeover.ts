@@ -6,6 +6,8 @@
  *   TA2. A place that was never recorded was never fed: nothing ran, so nothing is counted against the task.
  *   TA3. A handler, or a place that is gone, ended with its worker: the task is lost, and the death counts.
  *   TA4. Only places of this cluster that the log does not hold are swept (labels find candidates, the log binds).
+ *   TA5. Where there are other workers, what this one cannot adopt is left to the leader: it runs on another engine, or nobody
+ *        here can say that it has ended.
  */
 import { Effect } from "effect"
 import type { BerthError } from "../../core/errors.ts"
@@ -31,7 +33,12 @@ export interface TakeoverDeps {
   readonly overdueMs: number
   readonly turns: Turns["Service"]
   readonly log: EventLog["Service"]
-  readonly readModel: ReadModel["Service"]
+  /** Ids of the tasks that may have been left; each is looked up in the log. */
+  readonly candidates: Effect.Effect<Iterable<string>, BerthError>
+  /** What becomes of those that cannot go on here: they are lost, or the leader will see to them (TA5). */
+  readonly rest: "lost" | "leader"
+  /** Is the process of that worker surely gone, and every handler in it? */
+  readonly hasEnded: (worker: string) => boolean
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
   readonly failpoints: Failpoints["Service"]
@@ -64,10 +71,21 @@ function extend(offsets: Record<OutputStream, number>, record: OutputRecord): vo
   }
 }
 
-/** Settles every running task whose holder is in `isGone`. */
+/** Every running task that a read model knows. */
+export const runningTasks = (readModel: ReadModel["Service"]): Effect.Effect<readonly string[], BerthError> =>
+  Effect.gen(function* () {
+    const ids: string[] = []
+    for (;;) {
+      const rows = yield* readModel.scan("running", ids.at(-1) ?? "", PAGE_ROWS)
+      ids.push(...rows.map(({ state }) => state.id))
+      if (rows.length < PAGE_ROWS) return ids
+    }
+  })
+
+/** Settles every candidate that runs and whose holder is in `isGone`. */
 export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean): Effect.Effect<void, BerthError> =>
   Effect.gen(function* () {
-    const { clock, executors, failpoints, log, readModel, turns, worker } = deps
+    const { clock, executors, failpoints, log, turns, worker } = deps
 
     const lose = (state: TaskState, cause: LossCause, message: string): Effect.Effect<void, BerthError> =>
       Effect.gen(function* () {
@@ -102,6 +120,12 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
 
     const settle = Effect.fn("takeover.settle")(function* (state: TaskState, holder: Holder) {
       const executor = executors.forKind(state.spec.kind)
+      const isHandler = state.spec.kind === "handler"
+      if (isHandler && !deps.hasEnded(holder.worker)) return
+      if (deps.rest === "leader" && !isHandler) {
+        const engineId = executor === null ? null : yield* executor.engineId
+        if (engineId === null || engineId !== holder.engineId) return
+      }
       if (executor === null)
         return yield* lose(
           state,
@@ -109,44 +133,43 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
           `worker ${holder.worker} is gone and nobody here runs ${state.spec.kind} tasks`,
         )
       if (holder.containerId !== null) return yield* adopt(state, holder, holder.containerId)
-      if (state.spec.kind === "handler")
-        return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
+      if (isHandler) return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
       // A backend that does not answer keeps nobody from starting: what it leaves is swept later.
       const unfed = { taskId: state.id, epoch: holder.runEpoch }
       yield* executor.remove(unfed, { containerId: null, imageDigest: null, policy: null }).pipe(Effect.ignore)
       yield* lose(state, "infrastructure", `worker ${holder.worker} died before the program was fed`)
     })
 
-    for (let afterId = ""; ; ) {
-      const rows = yield* readModel.scan("running", afterId, PAGE_ROWS)
-      for (const { state } of rows) {
-        if (state.holder === null || !isGone(state.holder.worker)) continue
-        yield* settle(state, state.holder).pipe(
-          Effect.catch((error) =>
-            error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
-          ),
-        )
-      }
-      if (rows.length < PAGE_ROWS) return
-      afterId = rows.at(-1)?.state.id ?? ""
-    }
+    const look = (taskId: string): Effect.Effect<void, BerthError> =>
+      turns.load(taskId).pipe(
+        Effect.flatMap(({ state }) =>
+          state.holder !== null && isGone(state.holder.worker) ? settle(state, state.holder) : Effect.void,
+        ),
+        Effect.catch((error) =>
+          error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
+        ),
+      )
+    for (const taskId of yield* deps.candidates) yield* look(taskId)
   })
 
 /** Places of this cluster that no running task of the log holds and that are in no attempt's hands. */
 export const strays = (
   executor: ExecutorShape,
-  readModel: ReadModel["Service"],
+  turns: Turns["Service"],
   isInHand: (containerId: string) => boolean,
-): Effect.Effect<readonly FoundPlace[], BerthError> =>
-  Effect.gen(function* () {
+): Effect.Effect<readonly FoundPlace[], BerthError> => {
+  const isHeld = ({ containerId, taskId }: FoundPlace): Effect.Effect<boolean, BerthError> =>
+    taskId === null
+      ? Effect.succeed(false)
+      : turns.load(taskId).pipe(
+          Effect.map(({ state }) => state.holder?.containerId === containerId),
+          Effect.catch((error) => (error.code === "NOT_FOUND" ? Effect.succeed(false) : Effect.fail(error))),
+        )
+  return Effect.gen(function* () {
     const found = yield* executor.places(null)
-    if (found.length === 0) return []
-    const held = new Set<string>()
-    for (let afterId = ""; ; ) {
-      const rows = yield* readModel.scan("running", afterId, PAGE_ROWS)
-      for (const { state } of rows) if (state.holder?.containerId) held.add(state.holder.containerId)
-      if (rows.length < PAGE_ROWS) break
-      afterId = rows.at(-1)?.state.id ?? ""
-    }
-    return found.filter(({ containerId }) => !held.has(containerId) && !isInHand(containerId))
+    return yield* Effect.filter(
+      found.filter(({ containerId }) => !isInHand(containerId)),
+      (place) => Effect.map(isHeld(place), (held) => !held),
+    )
   })
+}

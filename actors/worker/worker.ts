@@ -5,7 +5,8 @@
  *   WO1. A wake-up is acked only after `started` is durable, or after the log showed that there is nothing to start (I4).
  *   WO2. At most `slots` attempts are started by pulling; adopted ones come on top and are waited for.
  *   WO3. A wish to stop reaches an attempt in every step, also before it is spawned.
- *   WO4. Draining starts nothing new; detaching leaves running places to a successor.
+ *   WO4. Draining starts nothing new; detaching leaves running places to a successor; abandoning leaves nothing.
+ *   WO5. While the lease is not trusted nothing is pulled or started.
  */
 import { Effect, type Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
@@ -14,6 +15,7 @@ import { workerSubject } from "../../core/ports/signals.ts"
 import type { Command } from "../../core/task/decide.ts"
 import type { TaskState } from "../../core/task/state.ts"
 import { RESTART_INTENSITY } from "../../core/policy/supervise.ts"
+import type { HeldPlace } from "./fence.ts"
 import type { Held } from "./held.ts"
 import { handBack } from "./giveBack.ts"
 import { Hands } from "./hands.ts"
@@ -48,6 +50,11 @@ export interface Worker {
   readonly idle: Effect.Effect<void>
   /** Lets go of everything that can be adopted, and waits until it is let go. */
   readonly detach: Effect.Effect<void>
+  /** Forgets everything and removes its places, because another worker has the right to them now. */
+  readonly abandon: Effect.Effect<void>
+  /** (task, epoch) of everything in hand. */
+  readonly held: () => readonly (readonly [taskId: string, epoch: number])[]
+  readonly places: () => readonly HeldPlace[]
 }
 
 export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthError, Scope.Scope> =>
@@ -56,7 +63,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
     const { clock } = deps
     const hands = new Hands(options.slots)
     let draining = false
-    let closing = false
+    let closing: "detach" | "abandon" | null = null
     const scope = yield* Effect.scope
 
     const letGo = (taskId: string): void => {
@@ -103,15 +110,16 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       options,
       hands,
       spawn,
-      startsNothing: () => draining || closing,
+      startsNothing: () => draining || closing !== null || !options.isFenceOpen(),
       onSpawned: (taskId) => {
-        if (closing) supervisor.send(taskId, { type: "detach" })
+        if (closing !== null) supervisor.send(taskId, { type: closing })
       },
     })
     const backendsAccept = (): boolean => executors.all.some((executor) => executor.accepting())
     const pull = Effect.gen(function* () {
       yield* hands.room
-      if (draining || closing || !backendsAccept()) return yield* clock.sleep(IDLE_PAUSE_MS)
+      if (draining || closing !== null || !options.isFenceOpen() || !backendsAccept())
+        return yield* clock.sleep(IDLE_PAUSE_MS)
       const deliveries = yield* queue.pull(options.pool, hands.freeCount, PULL_WAIT_MS)
       yield* Effect.forEach(deliveries, (delivery) => Effect.forkIn(accept(delivery), scope), { discard: true })
     }).pipe(Effect.catch(() => clock.sleep(REFUSED_PAUSE_MS)))
@@ -121,13 +129,19 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       if (command.type === "signalStop") stop(command.taskId, command.mode)
     })
 
+    const close = (how: "detach" | "abandon"): Effect.Effect<void> =>
+      Effect.sync(() => {
+        closing = how
+        for (const [taskId, entry] of hands.all()) if (entry.held !== null) supervisor.send(taskId, { type: how })
+      })
+
     return {
       name: options.name,
       holds: (taskId) => hands.has(taskId),
       heldCount: () => hands.size,
       ownsPlace: (containerId) => hands.all().some(([, { held }]) => held?.place?.containerId === containerId),
       begin: Effect.asVoid(Effect.forkIn(Effect.forever(pull), scope)),
-      accepting: () => !draining && !closing && backendsAccept(),
+      accepting: () => !draining && closing === null && options.isFenceOpen() && backendsAccept(),
       adopt: (state, place, offsets) =>
         Effect.suspend(() => spawn(state, hands.takeAdopted(state.id, state.epoch), place, offsets)),
       stop,
@@ -136,10 +150,14 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       },
       isDraining: () => draining,
       idle: hands.idle,
-      detach: Effect.suspend(() => {
-        closing = true
-        for (const [taskId, entry] of hands.all()) if (entry.held !== null) supervisor.send(taskId, { type: "detach" })
-        return Effect.raceFirst(hands.idle, clock.sleep(DETACH_MS_MAX))
-      }),
+      detach: Effect.andThen(close("detach"), Effect.raceFirst(hands.idle, clock.sleep(DETACH_MS_MAX))),
+      abandon: Effect.andThen(close("abandon"), hands.idle),
+      held: () => hands.all().map(([taskId, { epoch }]) => [taskId, epoch] as const),
+      places: () =>
+        hands
+          .all()
+          .flatMap(([taskId, { epoch, held }]) =>
+            held?.place ? [{ taskId, epoch, executor: held.executor, place: held.place }] : [],
+          ),
     }
   })

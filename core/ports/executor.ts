@@ -61,7 +61,8 @@ export type StopMode = "cancel" | "kill" | "deadline"
  *   EX4. `adopt` re-attaches to a place made by a predecessor and then behaves as `run`: output from the given offsets on, exactly once.
  *   EX5. `collect` is called after `run` or `adopt`, while the place still exists.
  *   EX6. `remove` leaves nothing behind, whatever the state; removing twice is no error.
- *   EX7. `pause` and `unpause` hold a running program for the fence; nothing is lost by it.
+ *   EX7. `pause` and `unpause` hold a running program for the fence; nothing is lost by it. `pause` answers false where
+ *        there is nothing to hold yet: it must be asked again.
  *   EX8. `detach` lets go of a running place without harming it, for a successor to adopt.
  *   EX9. The time limit is enforced also where this process is gone.
  */
@@ -88,7 +89,7 @@ export interface ExecutorShape {
     keep: (path: string, bytes: Uint8Array) => Effect.Effect<Artifact, BerthError>,
   ) => Effect.Effect<{ readonly artifacts: readonly Artifact[]; readonly missing: string | null }, BerthError>
   readonly remove: (job: Pick<Job, "taskId" | "epoch">, place: Placement) => Effect.Effect<void, BerthError>
-  readonly pause: (place: Placement) => Effect.Effect<void, BerthError>
+  readonly pause: (place: Placement) => Effect.Effect<boolean, BerthError>
   readonly unpause: (place: Placement) => Effect.Effect<void, BerthError>
   readonly detach: (job: Job, place: Placement) => Effect.Effect<void, BerthError>
   /** Places of this cluster that exist on the backend, of the named workers or (null) of any, for sweeping and adoption. */
@@ -99,6 +100,8 @@ export interface ExecutorShape {
 export interface FoundPlace {
   readonly containerId: string
   readonly worker: string
+  /** Whose attempt its name says that it is; null for a place without such a name. */
+  readonly taskId: string | null
   readonly running: boolean
 }
 

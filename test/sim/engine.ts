@@ -222,7 +222,7 @@ export function executorOf(
       }),
     collect: () => Effect.succeed({ artifacts: [], missing: null }),
     remove: (job, place) => step(`remove ${job.taskId}`, () => engine.remove(find(job, place))),
-    pause: () => Effect.void,
+    pause: () => Effect.succeed(true),
     unpause: () => Effect.void,
     detach: (job) => step(`detach ${job.taskId}`, () => {}, ["delayed"]),
     places: () =>
@@ -231,7 +231,12 @@ export function executorOf(
         () =>
           [...engine.places.values()]
             .filter(({ id }) => keepsPlaces && id.startsWith("c-"))
-            .map(({ id, state, worker }) => ({ containerId: id, worker, running: state === "running" })),
+            .map(({ id, job, state, worker }) => ({
+              containerId: id,
+              worker,
+              taskId: job.taskId,
+              running: state === "running",
+            })),
         ["refused", "delayed"],
       ),
   }

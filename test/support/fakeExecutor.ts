@@ -156,7 +156,7 @@ export function fakeExecutor(
       Effect.map(step("create", job.taskId), (): Placement => {
         if (!keepsPlaces) return { containerId: null, imageDigest: null, policy: null }
         const containerId = keyOf(job)
-        containers.set(containerId, { containerId, worker: job.worker, running: false })
+        containers.set(containerId, { containerId, worker: job.worker, taskId: job.taskId, running: false })
         return { containerId, imageDigest: "sha256:1", policy: { network: "none" } }
       }),
     run: (job, _place, sink) =>
@@ -191,7 +191,7 @@ export function fakeExecutor(
         runs.get(job.taskId)?.fail(berthError("BACKEND_UNAVAILABLE", "removed"))
         containers.delete(place.containerId ?? keyOf(job))
       }),
-    pause: () => Effect.void,
+    pause: () => Effect.succeed(true),
     unpause: () => Effect.void,
     detach: (job) => step("detach", job.taskId),
     places: (workers) =>

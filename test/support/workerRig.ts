@@ -37,6 +37,7 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
           signals: rig.signals,
           programs: rig.programs,
           deps: rig,
+          isFenceOpen: () => true,
           onEscalate: (reason) => void escalations.push(reason),
           onCrash: (taskId) => void crashes.push(taskId),
         }),

@@ -4,6 +4,7 @@ import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/exec
 import type { OutputStream } from "../../../core/words.ts"
 import type { Context } from "./context.ts"
 import { followLog, relisten } from "./log.ts"
+import { unpausePlace } from "./pause.ts"
 import { placeId, runPlace, watched } from "./run.ts"
 import { inspectPatiently, lost, settle, type Watch } from "./settle.ts"
 
@@ -13,6 +14,7 @@ import { inspectPatiently, lost, settle, type Watch } from "./settle.ts"
  *   | state                  | what happens                                             |
  *   | never started          | it is fed and started, as `run` does                     |
  *   | running, or holding    | its log is read and followed from the given offsets      |
+ *   | paused                 | it goes on, then the same                                |
  *   | ended                  | its log is read; its end is in it                        |
  *   | ended without its feed | lost: nothing of the program ran                         |
  *   | gone                   | lost                                                     |
@@ -29,6 +31,8 @@ export const adoptPlace = (
     const found = yield* inspectPatiently(ctx, id)
     if (found === null) return yield* Effect.fail(lost(id, "it does not exist any more"))
     if (found.State.Status === "created") return yield* runPlace(ctx, job, place, sink)
+    // Its worker's fence held it; it is ours now.
+    if (found.State.Paused) yield* unpausePlace(ctx, id)
     const live = ctx.live.of(id)
     Latch.openUnsafe(live.fed)
     const bootstrapped = found.Config.OpenStdin

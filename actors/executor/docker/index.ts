@@ -2,7 +2,6 @@ import { Effect } from "effect"
 import type { BerthError } from "../../../core/errors.ts"
 import type { ExecutorShape, Job, Placement } from "../../../core/ports/executor.ts"
 import { adoptPlace, detachPlace } from "./adopt.ts"
-import { CALLS } from "./client.ts"
 import { collectPlace } from "./collect.ts"
 import { makeContext } from "./context.ts"
 import { createPlace } from "./create.ts"
@@ -10,6 +9,7 @@ import { askFacts, type EngineFacts } from "./facts.ts"
 import { isolationsOf } from "./isolation.ts"
 import { containerName } from "./names.ts"
 import type { DockerOptions } from "./options.ts"
+import { pausePlace, unpausePlace } from "./pause.ts"
 import { findPlaces } from "./places.ts"
 import { placeId, runPlace } from "./run.ts"
 import { stopPlace } from "./stop.ts"
@@ -27,14 +27,6 @@ export interface DockerExecutor extends ExecutorShape {
  */
 export function dockerExecutor(options: DockerOptions): DockerExecutor {
   const ctx = makeContext(options)
-  const container = (id: string) => ctx.engine.docker.getContainer(id)
-  /** Engines differ in how they refuse to pause what is paused, so they are not asked to. */
-  const turn = (id: string, pause: boolean) =>
-    Effect.flatMap(ctx.inspect(id), (found) => {
-      if (found === null || !found.State.Running || found.State.Paused === pause) return Effect.void
-      const change = () => (pause ? container(id).pause() : container(id).unpause()).then(() => undefined)
-      return ctx.engine.call(CALLS.pause, change, { 404: () => undefined, 409: () => undefined })
-    })
   /** A place whose id was never learned is found by its name; null when there is none, and nothing to stop. */
   const placeOf = (job: Job, place: Placement) =>
     place.containerId !== null
@@ -60,8 +52,8 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
         Effect.sync(() => ctx.live.forget(id)),
       )
     },
-    pause: (place) => Effect.flatMap(placeId(place), (id) => turn(id, true)),
-    unpause: (place) => Effect.flatMap(placeId(place), (id) => turn(id, false)),
+    pause: (place) => Effect.flatMap(placeId(place), (id) => pausePlace(ctx, id)),
+    unpause: (place) => Effect.flatMap(placeId(place), (id) => unpausePlace(ctx, id)),
     detach: (_job, place) => detachPlace(ctx, place),
     places: (workers) => findPlaces(ctx, workers),
   }

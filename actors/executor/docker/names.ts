@@ -14,6 +14,11 @@ export const LABEL = {
 /** The name makes create idempotent: one container per task and epoch. */
 export const containerName = (job: Pick<Job, "taskId" | "epoch">): string => `berth-${job.taskId}-${job.epoch}`
 
+const NAME = /^\/?berth-([A-Za-z0-9_-]{1,64})-\d{1,16}$/
+
+/** The task of which a name says that the container is; null for any other name. */
+export const taskOfName = (name: string): string | null => NAME.exec(name)?.[1] ?? null
+
 /**
  * The secret word of a container's markers. It follows from the container's id, so that whoever adopts the container knows
  * it too, and is known to nobody without the cluster's key.

@@ -4,7 +4,7 @@ import type { BerthError } from "../../../core/errors.ts"
 import type { FoundPlace } from "../../../core/ports/executor.ts"
 import { CALLS } from "./client.ts"
 import type { Context } from "./context.ts"
-import { LABEL } from "./names.ts"
+import { LABEL, taskOfName } from "./names.ts"
 
 /**
  * Containers of this cluster and of the named workers, whatever their state. Candidates only: an image may carry any label,
@@ -26,6 +26,7 @@ export const findPlaces = (
         .map((container) => ({
           containerId: container.Id,
           worker: container.Labels[LABEL.worker] ?? "",
+          taskId: container.Names.map(taskOfName).find((taskId) => taskId !== null) ?? null,
           running: container.State === "running" || container.State === "paused",
         })),
   )

@@ -78,7 +78,11 @@ export const handlerExecutor = (options: HandlerExecutorOptions): HandlerExecuto
         byKey.delete(keyOf(job))
         running?.abort("detach", 0)
       }),
-    pause: (place) => Effect.sync(() => byPlace.get(place)?.abort("fence", 0)),
+    pause: (place) =>
+      Effect.sync(() => {
+        byPlace.get(place)?.abort("fence", 0)
+        return true
+      }),
     unpause: () => Effect.void,
     detach: (job) => Effect.sync(() => byKey.get(keyOf(job))?.abort("detach", 0)),
     places: () => Effect.succeed([]),

@@ -56,14 +56,14 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
     use: (program: RunningProgram) => Effect.Effect<A, BerthError>,
   ): Effect.Effect<A, BerthError> =>
     Effect.flatMap(Effect.try({ try: () => programOf(name), catch: (cause) => cause as BerthError }), use)
-  const hold = (place: Placement, isPaused: boolean): Effect.Effect<void, BerthError> =>
+  const hold = (place: Placement, isPaused: boolean): Effect.Effect<boolean, BerthError> =>
     place.containerId === null
-      ? Effect.void
+      ? Effect.succeed(false)
       : withPlace(place.containerId, (program) =>
-          Effect.andThen(
-            program.load(),
-            Effect.sync(() => program.pause(isPaused)),
-          ),
+          Effect.map(program.load(), (keeper) => {
+            program.pause(isPaused)
+            return keeper !== null
+          }),
         )
 
   const create = (job: Job): Effect.Effect<Placement, BerthError> => {
@@ -96,7 +96,12 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
         Promise.all(
           boxes
             .filter((box) => box.cluster === cluster && (workers === null || workers.includes(box.worker)))
-            .map(async (box) => ({ containerId: box.name, worker: box.worker, running: await isRunning(box.name) })),
+            .map(async ({ name, taskId, worker }) => ({
+              containerId: name,
+              worker,
+              taskId,
+              running: await isRunning(name),
+            })),
         ),
       ),
     )
@@ -119,7 +124,7 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
       Effect.suspend(() => collectFiles(join(pathsOf(root, nameOf(job, place)).box, "out"), keep)),
     remove,
     pause: (place) => hold(place, true),
-    unpause: (place) => hold(place, false),
+    unpause: (place) => Effect.asVoid(hold(place, false)),
     detach: (job, place) => withPlace(nameOf(job, place), (program) => Effect.sync(() => program.detach())),
     places,
   }

@@ -248,7 +248,7 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     await Effect.runPromise(rig.executor.pause(started.place))
     await Effect.runPromise(rig.executor.pause(started.place))
     const found = await Effect.runPromise(rig.executor.places(["w", "other"]))
-    expect(found).toEqual([{ containerId: started.place.containerId, worker: "w", running: true }])
+    expect(found).toMatchObject([{ containerId: started.place.containerId, worker: "w", running: true }])
     await Effect.runPromise(rig.executor.unpause(started.place))
     await Effect.runPromise(rig.executor.unpause(started.place))
     expect(await started.exit).toMatchObject({ status: "completed" })

@@ -21,6 +21,7 @@ describe("the supervisor", () => {
     fail: () => Promise.resolve(),
     remove: () => Promise.resolve(),
     detach: () => Promise.resolve(),
+    abandon: () => {},
     ...more,
   })
   const input = (steps: Partial<AttemptSteps>): AttemptInput => ({

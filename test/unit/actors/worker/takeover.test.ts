@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { afterEach, describe, expect, it } from "vitest"
 import { startSweeping } from "../../../../actors/worker/sweeping.ts"
-import { durableOffsets, strays, takeOver } from "../../../../actors/worker/takeover.ts"
+import { durableOffsets, runningTasks, strays, takeOver } from "../../../../actors/worker/takeover.ts"
 import { berthError } from "../../../../core/errors.ts"
 import type { LossCause } from "../../../../core/task/facts.ts"
 import type { TaskMessage } from "../../../../core/task/messages.ts"
@@ -28,6 +28,9 @@ const rigged = async () => {
           overdueMs: 1_000,
           onAdopted: () => void (adoptedCount += 1),
           onLost: (cause) => void lost.push(cause),
+          candidates: runningTasks(rig.readModel),
+          rest: "lost",
+          hasEnded: () => true,
         },
         (worker) => worker === "w1",
       ),
@@ -47,7 +50,7 @@ const rigged = async () => {
     await rig.run(rig.turns.turn(id, start))
     if (!placed) return
     const containerId = `c-${id}-1`
-    rig.executor.containers.set(containerId, { containerId, worker, running: true })
+    rig.executor.containers.set(containerId, { containerId, worker, taskId: id, running: true })
     const place: TaskMessage = {
       type: "place",
       epoch: 1,
@@ -121,7 +124,7 @@ describe("what never ran, or cannot go on", () => {
   it("TA2: a place that was never recorded is removed, and nothing is counted", async () => {
     const rig = await rigged()
     await rig.startedBy("t1", "w1", false)
-    rig.executor.containers.set("c-t1-1", { containerId: "c-t1-1", worker: "w1", running: false })
+    rig.executor.containers.set("c-t1-1", { containerId: "c-t1-1", worker: "w1", taskId: "t1", running: false })
     await rig.takeOver()
     expect(await rig.state("t1")).toMatchObject({ status: "pending", workerDeaths: 0, attempt: 1 })
     expect([rig.executor.containers.size, rig.lost]).toEqual([0, ["infrastructure"]])
@@ -184,9 +187,9 @@ describe("what is swept (TA4)?", () => {
   it("only what no running task holds and no attempt has in hand", async () => {
     const rig = await rigged()
     await rig.startedBy("t1", "w1", true)
-    rig.executor.containers.set("stray", { containerId: "stray", worker: "w1", running: true })
-    rig.executor.containers.set("mine", { containerId: "mine", worker: "w2", running: true })
-    const found = await rig.run(strays(rig.executor, rig.readModel, (containerId) => containerId === "mine"))
+    rig.executor.containers.set("stray", { containerId: "stray", worker: "w1", taskId: "t1", running: true })
+    rig.executor.containers.set("mine", { containerId: "mine", worker: "w2", taskId: null, running: true })
+    const found = await rig.run(strays(rig.executor, rig.turns, (containerId) => containerId === "mine"))
     expect(found.map(({ containerId }) => containerId)).toEqual(["stray"])
   })
 
@@ -196,12 +199,12 @@ describe("what is swept (TA4)?", () => {
       ["old", "w1"],
       ["new", "w2"],
     ] as const)
-      rig.executor.containers.set(containerId, { containerId, worker, running: true })
+      rig.executor.containers.set(containerId, { containerId, worker, taskId: null, running: true })
     const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
     await rig.run(
       Effect.scoped(
         Effect.gen(function* () {
-          yield* startSweeping({ ...rig, executors: [rig.executor], logger })
+          yield* startSweeping({ ...rig, executors: [rig.executor], isGone: () => Effect.succeed(true), logger })
           yield* Effect.promise(() => settle())
           expect([...rig.executor.containers.keys()]).toEqual(["new"])
           yield* Effect.promise(() => rig.manual.advance(15_000))

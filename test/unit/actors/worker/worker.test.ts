@@ -49,7 +49,7 @@ describe("how many attempts at once (WO2)?", () => {
     await rig.run(rig.turns.turn("t1", start))
     const adopt = { type: "adopt", epoch: 1, worker: "w1", containerId: "c-t1-1", overdueMs: 1, nowMs: AT_MS } as const
     const { state } = await rig.run(rig.turns.turn("t1", adopt))
-    rig.executor.containers.set("c-t1-1", { containerId: "c-t1-1", worker: "w0", running: true })
+    rig.executor.containers.set("c-t1-1", { containerId: "c-t1-1", worker: "w0", taskId: null, running: true })
     const place = { containerId: "c-t1-1", imageDigest: null, policy: null }
     await rig.run(rig.worker.adopt(state, place, { stdout: 7, stderr: 0 }))
     const adopted = await rig.executor.run1("t1")
