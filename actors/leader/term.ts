@@ -1,10 +1,12 @@
 /**
- * The actors that exist once in a cluster, as long as one term of leadership lasts: dispatcher, timers, reconciler, retention.
+ * The actors that exist once in a cluster, as long as one term of leadership lasts: dispatcher, timers, reconciler, retention,
+ * and, where workers have leases, the watch over them.
  * They share one fold, so they begin and end together; whoever runs the term starts a fresh one.
  */
 import { Effect } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import { type Dispatcher, type DispatcherDeps, makeDispatcher } from "./dispatcher.ts"
+import { type LossWatchDeps, makeLossWatch } from "./lossWatch.ts"
 import { makeReconciler, type Reconciler, type ReconcilerDeps } from "./reconciler.ts"
 import { makeRetention, type RetentionDeps } from "./retention.ts"
 import { makeTimers, type Timers, type TimersDeps } from "./timers.ts"
@@ -12,6 +14,7 @@ import { makeTimers, type Timers, type TimersDeps } from "./timers.ts"
 export type TermDeps = Omit<DispatcherDeps, "onEntries"> &
   TimersDeps &
   Omit<ReconcilerDeps, "dispatcher"> &
+  LossWatchDeps &
   RetentionDeps
 
 export interface Term {
@@ -27,6 +30,7 @@ export function makeTerm(deps: TermDeps): Term {
   const dispatcher = makeDispatcher({ ...deps, onEntries: timers.onEntries })
   const reconciler = makeReconciler({ ...deps, dispatcher })
   const retention = makeRetention({ ...deps, settledBefore: dispatcher.settledBefore })
-  const run = Effect.raceAllFirst([dispatcher.run, timers.run, reconciler.run, retention.run])
+  const lossWatch = deps.leases === null ? [] : [makeLossWatch(deps, deps.leases).run]
+  const run = Effect.raceAllFirst([dispatcher.run, timers.run, reconciler.run, retention.run, ...lossWatch])
   return { dispatcher, timers, reconciler, run }
 }

@@ -48,6 +48,14 @@ export const startLeader = (
         node: options.nodeId,
         onAdmitted: (count) => telemetry.count("admitted", {}, count),
         workerHolds,
+        onWorkerLost: (worker, detached) => {
+          telemetry.count("workersLost")
+          logger.warn({ worker, detached }, "worker's lease revoked")
+        },
+        onTaskLost: (taskId, why) => {
+          telemetry.count("lost", { cause: "worker" })
+          logger.warn({ taskId, why }, "task lost")
+        },
         onRepair: (taskId, what) => {
           telemetry.count("repairs")
           logger.warn({ taskId, what }, "repaired")

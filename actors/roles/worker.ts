@@ -61,6 +61,8 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
     options.logger.warn({ worker: now.worker.name, held: now.worker.heldCount() }, "lease lost: beginning again")
     const abandoned = yield* Effect.forkIn(now.abandon, scope)
     yield* Effect.raceFirst(Fiber.await(abandoned), clock.sleep(ABANDON_MS_MAX))
+    // Not within what made the last one end: that may be an actor's own step.
+    yield* Effect.yieldNow
     now = yield* Scope.provide(next, scope)
     yield* now.begin
   })

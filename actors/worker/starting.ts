@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import { type BerthError, berthError } from "../../core/errors.ts"
 import type { Delivery } from "../../core/ports/queue.ts"
-import { isStartable, type TaskState } from "../../core/task/state.ts"
+import { isStartable, leftOn, type TaskState } from "../../core/task/state.ts"
 import { persist } from "../persist.ts"
 import { refuse } from "./giveBack.ts"
 import type { Entry, Hands } from "./hands.ts"
@@ -64,6 +64,9 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
     if (!executor.accepting())
       return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
     const engineId = yield* executor.engineId
+    // A lost worker may have left it running here: it is removed before anybody can say that it starts again.
+    for (const { runEpoch } of leftOn(state, engineId))
+      yield* executor.remove({ taskId, epoch: runEpoch }, { containerId: null, imageDigest: null, policy: null })
     if (given.startsNothing()) return yield* Effect.fail(berthError("SHUTTING_DOWN", "this worker starts nothing more"))
     yield* failpoints.hit("start.beforeAppend")
     const { admission, epoch } = wakeUp

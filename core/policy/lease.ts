@@ -44,6 +44,11 @@ export class LeaseSightings {
     return 0
   }
 
+  /** Begins anew: what was not looked at for a while may have changed and been put back to silence since. */
+  reset(): void {
+    this.#seen.clear()
+  }
+
   /** Forgets what is not there any more. */
   keepOnly(names: ReadonlySet<string>): void {
     for (const name of this.#seen.keys()) if (!names.has(name)) this.#seen.delete(name)

@@ -1,6 +1,6 @@
 import type { AttemptResult, EffectivePolicy } from "./result.ts"
 import type { Program, TaskSpec } from "./spec.ts"
-import type { StopRequest } from "./state.ts"
+import type { LeftPlace, StopRequest } from "./state.ts"
 import type { Lane, Phase } from "../words.ts"
 
 /** Where the program of a task is kept. */
@@ -34,6 +34,8 @@ export type TaskFact =
       /** Sequence of the admission on the control subject. */
       readonly admission: number
       readonly overdueAtMs: number
+      /** Present when a lost attempt may still run on another engine. */
+      readonly overlapPossible?: true
       readonly atMs: number
     }
   | {
@@ -62,11 +64,12 @@ export type TaskFact =
       readonly workerDeaths: number
       readonly overlapPossible: boolean
       readonly wakeAtMs: number | null
+      readonly left?: LeftPlace
       readonly atMs: number
     }
   /** A delay has passed: the task may be admitted. */
   | { readonly type: "woken"; readonly atMs: number }
-  | { readonly type: "ended"; readonly result: AttemptResult; readonly atMs: number }
+  | { readonly type: "ended"; readonly result: AttemptResult; readonly left?: LeftPlace; readonly atMs: number }
   | {
       readonly type: "retried"
       readonly attempt: number

@@ -51,6 +51,8 @@ export type TaskMessage =
       readonly cause: LossCause
       readonly message: string
       readonly overlapPossible: boolean
+      /** True when nobody has seen the end of what ran: it may still be there. */
+      readonly left?: boolean
     } & Now &
       Chance)
   /** No attempt can run: the task fails for good, or while it waits past its `startByMs`. */

@@ -8,7 +8,7 @@ import type { EndReason, Status } from "../words.ts"
 import type { TaskFact } from "./facts.ts"
 import type { TaskMessage } from "./messages.ts"
 import { type AttemptResult, NO_OUTPUT } from "./result.ts"
-import type { TaskState } from "./state.ts"
+import { type LeftPlace, leftOn, type TaskState } from "./state.ts"
 
 type Args = { readonly context: TaskState; readonly event: TaskMessage }
 type Message<T extends TaskMessage["type"]> = Extract<TaskMessage, { type: T }>
@@ -98,8 +98,18 @@ export function endsForRetry(state: TaskState, event: TaskMessage): boolean {
 export const started = ({ context, event }: Args): readonly TaskFact[] => {
   const { epoch, worker, engineId, admission, overdueMs, nowMs } = narrow(event, "start")
   const overdueAtMs = nowMs + context.spec.timeoutMs + context.spec.graceMs + overdueMs
-  return [{ type: "started", epoch, attempt: context.attempt, worker, engineId, admission, overdueAtMs, atMs: nowMs }]
+  // Whoever starts on an engine has removed what was left there; of all others nobody knows.
+  const overlaps = (context.left?.length ?? 0) > leftOn(context, engineId).length
+  const { attempt } = context
+  const overlap = overlaps ? ({ overlapPossible: true } as const) : {}
+  return [{ type: "started", epoch, attempt, worker, engineId, admission, overdueAtMs, ...overlap, atMs: nowMs }]
 }
+
+/** What the holder of a lost attempt may have left running. */
+const leftBy = ({ holder }: TaskState, event: TaskMessage): { readonly left?: LeftPlace } =>
+  event.type === "lose" && event.left === true && holder !== null
+    ? { left: { engineId: holder.engineId, runEpoch: holder.runEpoch } }
+    : {}
 
 export const updated = ({ event }: Args): readonly TaskFact[] => {
   const { lane, labels, nowMs } = narrow(event, "update")
@@ -150,7 +160,7 @@ export const stopRequested = ({ event }: Args): readonly TaskFact[] => {
 export const ended = ({ context, event }: Args): readonly TaskFact[] => {
   const result = endOf(context, event)
   if (result === null) throw new Error(`"${event.type}" was taken for an end`)
-  return [{ type: "ended", result, atMs: narrow(event, "exit", "lose").nowMs }]
+  return [{ type: "ended", result, ...leftBy(context, event), atMs: narrow(event, "exit", "lose").nowMs }]
 }
 
 export const endedThenRetried = (args: Args): readonly TaskFact[] => {
@@ -173,6 +183,7 @@ export const lost = ({ context, event }: Args): readonly TaskFact[] => {
       workerDeaths,
       overlapPossible,
       wakeAtMs,
+      ...leftBy(context, event),
       atMs: nowMs,
     },
   ]

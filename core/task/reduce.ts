@@ -9,7 +9,7 @@
 import { LIMITS } from "../limits.ts"
 import type { TaskFact } from "./facts.ts"
 import type { AttemptResult, AttemptSummary } from "./result.ts"
-import type { TaskState } from "./state.ts"
+import type { LeftPlace, TaskState } from "./state.ts"
 
 const summaryOf = (result: AttemptResult): AttemptSummary => ({
   attempt: result.attempt,
@@ -45,6 +45,10 @@ const submitted = (fact: Extract<TaskFact, { type: "submitted" }>): TaskState =>
   endedAtMs: null,
 })
 
+/** One more place that may still run; the newest are kept. */
+const leftWith = ({ left = [] }: TaskState, more: LeftPlace | undefined): Pick<TaskState, "left"> =>
+  more === undefined ? {} : { left: [...left, more].slice(-LIMITS.workerDeathsMax) }
+
 /** The state after one more fact. The first fact of a task is `submitted`; every other one needs a state. */
 export function reduce(state: TaskState | null, fact: TaskFact): TaskState {
   if (fact.type === "submitted") return submitted(fact)
@@ -74,7 +78,18 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
         startedAtMs: fact.atMs,
         overdueAtMs,
       }
-      return { ...state, status: "running", phase: "starting", epoch, wakeAtMs: null, holder }
+      const { left: before = [], ...rest } = state
+      const left = before.filter((place) => place.engineId === null || place.engineId !== engineId)
+      return {
+        ...rest,
+        status: "running",
+        phase: "starting",
+        epoch,
+        wakeAtMs: null,
+        holder,
+        overlapPossible: state.overlapPossible || fact.overlapPossible === true,
+        ...(left.length === 0 ? {} : { left }),
+      }
     }
     case "placed":
       return {
@@ -110,6 +125,7 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
         holder: null,
         workerDeaths: fact.workerDeaths,
         overlapPossible: state.overlapPossible || fact.overlapPossible,
+        ...leftWith(state, fact.left),
       }
     case "ended": {
       const history = remember(state)
@@ -123,6 +139,7 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
         history,
         result: fact.result,
         endedAtMs: fact.atMs,
+        ...leftWith(state, fact.left),
       }
     }
     case "retried":

@@ -20,6 +20,14 @@ export interface Holder {
   readonly overdueAtMs: number
 }
 
+/** What a lost worker may have left running. */
+export interface LeftPlace {
+  /** Null for a handler: it was in the lost process. */
+  readonly engineId: string | null
+  /** Names the place, see `Holder.runEpoch`. */
+  readonly runEpoch: number
+}
+
 /** A wish to stop, recorded before anything is stopped. `kill` skips the grace period. */
 export interface StopRequest {
   readonly mode: "cancel" | "kill"
@@ -49,6 +57,8 @@ export interface TaskState {
   readonly workerDeaths: number
   /** A lost attempt on another engine may still be running. Sticky until the task ends. */
   readonly overlapPossible: boolean
+  /** Places that nobody has seen the end of; whoever starts on the same engine removes them first. Absent: none. */
+  readonly left?: readonly LeftPlace[]
   /** Result of the last attempt that ended, or null. */
   readonly result: AttemptResult | null
   /** Attempts that ended before the last one, oldest first, at most `LIMITS.attemptsKeptMax`. */
@@ -60,6 +70,10 @@ export interface TaskState {
 
 /** The epoch that the next start will have; an admission names it, so that a stale wake-up starts nothing. */
 export const nextEpoch = (state: TaskState): number => state.epoch + 1
+
+/** What a start on this engine meets, and has to remove before. */
+export const leftOn = ({ left = [] }: TaskState, engineId: string | null): readonly LeftPlace[] =>
+  left.filter((place) => place.engineId !== null && place.engineId === engineId)
 
 /** Waits for nothing but a slot: belongs into the dispatcher's index. */
 export const isAdmissible = (state: TaskState): boolean => state.status === "pending" && state.wakeAtMs === null

@@ -109,8 +109,18 @@ describe("what does a successor find", () => {
     const running = await abandoned("echo mid; sleep 1000")
     const idle = await rig.scene(programOf("echo"))
     const found = await Effect.runPromise(rig.executor().places(["w"]))
-    expect(found).toContainEqual({ containerId: running.place.containerId, worker: "w", running: true })
-    expect(found).toContainEqual({ containerId: idle.place.containerId, worker: "w", running: false })
+    expect(found).toContainEqual({
+      containerId: running.place.containerId,
+      worker: "w",
+      taskId: running.job.taskId,
+      running: true,
+    })
+    expect(found).toContainEqual({
+      containerId: idle.place.containerId,
+      worker: "w",
+      taskId: idle.job.taskId,
+      running: false,
+    })
     expect((await Effect.runPromise(rig.executor().places(null))).length).toBe(2)
     expect(await Effect.runPromise(rig.executor().places(["other"]))).toEqual([])
     expect(await Effect.runPromise(rig.executor("other").places(["w"]))).toEqual([])

@@ -1,0 +1,100 @@
+/** A worker comes to an engine where another one was: whom does it take for gone, and what does it take over? */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { Effect } from "effect"
+import { afterEach, describe, expect, it } from "vitest"
+import { isSurelyGone, thisProcess } from "../../../../actors/worker/hostProcess.ts"
+import { type WorkerLeaseData, workerLeaseName } from "../../../../core/workerLease.ts"
+import { LEASE_MS, leaseScenes } from "../../../support/leaseScene.ts"
+import { AT_MS } from "../../../support/task.ts"
+
+const scene = leaseScenes(afterEach)
+const here = await Effect.runPromise(thisProcess)
+/** One that was in this table of processes and is not any more. */
+const dead = { ...here, startTicks: (here.startTicks ?? 0) + 1 }
+
+describe("whether a process is gone", () => {
+  it("is certain of one that began at another time, or whose number nobody has", async () => {
+    expect(await Effect.runPromise(isSurelyGone(dead, here))).toBe(true)
+    const child = spawn(process.execPath, ["-e", ""])
+    await once(child, "exit")
+    expect(await Effect.runPromise(isSurelyGone({ ...dead, pid: child.pid ?? 0 }, here))).toBe(true)
+  })
+
+  it("is never certain of itself, of another host, or of one of which too little is known", async () => {
+    for (const other of [
+      here,
+      { ...dead, table: "elsewhere" },
+      { ...dead, table: null },
+      { ...dead, startTicks: null },
+    ])
+      expect(await Effect.runPromise(isSurelyGone(other, here))).toBe(false)
+  })
+})
+
+describe("what was left on this engine", () => {
+  /** A worker that is not there: its lease, a task that it holds, and the container that it left. */
+  const left = async (data: Partial<WorkerLeaseData>, engineId = "e1") => {
+    const it = await scene()
+    const { engine, rig, submit } = it
+    const lease = { leaseMs: LEASE_MS, process: here, engines: [engineId], held: [], adopting: [], detached: false }
+    await rig.run(rig.leases.acquire(workerLeaseName("old"), "old", { ...lease, ...data }))
+    await submit("t1")
+    const start = {
+      type: "start",
+      epoch: 1,
+      worker: "old",
+      engineId,
+      admission: 1,
+      overdueMs: 1,
+      nowMs: AT_MS,
+    } as const
+    const { state } = await rig.run(rig.turns.turn("t1", start))
+    const job = { taskId: "t1", owner: "ann", attempt: 1, epoch: 1, worker: "old", spec: state.spec, slot: 0 }
+    const program = { kind: "handler", handler: "noop", input: null } as const
+    const place = await rig.run(engine.executorOf(engineId).create({ ...job, program }))
+    const placed = {
+      type: "place",
+      epoch: 1,
+      containerId: place.containerId ?? "",
+      imageDigest: null,
+      policy: null,
+    } as const
+    await rig.run(rig.turns.turn("t1", { ...placed, nowMs: AT_MS }))
+    const container = engine.containers.get(place.containerId ?? "")
+    if (container !== undefined) container.state = "paused"
+    return it
+  }
+  const holderOf = async ({ rig }: Awaited<ReturnType<typeof left>>) => (await rig.state("t1")).holder
+
+  it("PD1 by a process that is dead is adopted at once, also what its lease does not list; a held program goes on", async () => {
+    const it = await left({ process: dead })
+    const fresh = await it.start("e1")
+    expect(await holderOf(it)).toMatchObject({ worker: fresh.role.worker.name, epoch: 2, runEpoch: 1 })
+    expect(it.engine.containers.get("e1/t1-1")?.state).toBe("running")
+    expect(await it.rig.run(it.rig.leases.read("w.old"))).toBeNull()
+  })
+
+  it.each([["one that said that it goes", { detached: true }]] as const)("PD1 by %s is adopted", async (_, data) => {
+    const it = await left(data)
+    const fresh = await it.start("e1")
+    expect((await holderOf(it))?.worker).toBe(fresh.role.worker.name)
+  })
+
+  it("PD1 by one that may live is left alone", async () => {
+    const it = await left({})
+    await it.start("e1")
+    expect((await holderOf(it))?.worker).toBe("old")
+  })
+
+  it("PD3 on another engine is the leader's: the dead one loses its right at once, and the task waits again", async () => {
+    const it = await left({ process: dead }, "e2")
+    await it.start("e1")
+    await it.rig.advanceUntil(
+      async () => (await it.rig.state("t1")).status !== "running" || (await it.rig.state("t1")).epoch > 1,
+      "a loss",
+      3_000,
+    )
+    expect(await it.rig.state("t1")).toMatchObject({ workerDeaths: 1 })
+  })
+})
