@@ -19,9 +19,10 @@ import type { Lease, Leases } from "../../core/ports/leases.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Workers } from "../../core/ports/workers.ts"
-import type { Holder, TaskState } from "../../core/task/state.ts"
+import type { TaskState } from "../../core/task/state.ts"
 import { WORKER_LEASES, workerLeaseData, workerOfLease } from "../../core/workerLease.ts"
 import type { Turns } from "../turns.ts"
+import { Holdings, type Loss } from "./holdings.ts"
 
 /** Looks per lease; a lost worker is noticed so much later at most. */
 const LOOKS_PER_LEASE = 20
@@ -30,7 +31,6 @@ const LOOKS_MISSED_PART = 4
 const PAGE_ROWS = 500
 const TURNS_WIDE = 32
 const KEEP_REVOKED_MS = 60_000
-const ABSENCES_MAX = 2
 
 export interface LossWatchDeps {
   readonly config: Config
@@ -49,13 +49,59 @@ export interface LossWatch {
   readonly run: Effect.Effect<never, BerthError>
 }
 
-type Loss = { readonly cause: "worker" | "infrastructure" | "detached"; readonly message: string }
+interface Lost {
+  readonly state: TaskState
+  readonly loss: Loss
+}
+
+const lose = (deps: LossWatchDeps, { loss: { cause, message }, state }: Lost): Effect.Effect<void, BerthError> =>
+  Effect.gen(function* () {
+    yield* deps.turns.turn(state.id, {
+      type: "lose",
+      epoch: state.epoch,
+      cause,
+      message,
+      overlapPossible: false,
+      left: true,
+      nowMs: deps.clock.nowMs(),
+      jitter01: deps.random.next01(),
+    })
+    deps.onTaskLost(state.id, message)
+  }).pipe(
+    Effect.catch((error) =>
+      error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
+    ),
+  )
+
+/** Changes whenever a worker comes, goes, or is revoked. */
+const signatureOf = (all: readonly Lease[]): string =>
+  all
+    .map(({ name, revoked }) => `${name}${revoked ? "!" : ""}`)
+    .sort()
+    .join(" ")
+
+/** LW5. */
+class Revoked {
+  readonly #sinceMonoMs = new Map<string, number>()
+
+  /** Leases that nothing names any more, revoked long ago. */
+  over(all: readonly Lease[], isNamed: (worker: string) => boolean, nowMonoMs: number): readonly Lease[] {
+    const names = new Set(all.map(({ name }) => name))
+    for (const name of this.#sinceMonoMs.keys()) if (!names.has(name)) this.#sinceMonoMs.delete(name)
+    return all.filter((lease) => {
+      if (!lease.revoked) return false
+      const sinceMonoMs = this.#sinceMonoMs.get(lease.name) ?? nowMonoMs
+      this.#sinceMonoMs.set(lease.name, sinceMonoMs)
+      return !isNamed(workerOfLease(lease)) && nowMonoMs - sinceMonoMs >= KEEP_REVOKED_MS
+    })
+  }
+}
 
 export const makeLossWatch = (deps: LossWatchDeps, leases: Leases["Service"]): LossWatch => {
-  const { clock, config, readModel, turns, workers } = deps
+  const { clock, config, readModel, workers } = deps
   const sightings = new LeaseSightings()
-  const absences = new Map<string, { readonly revision: number; readonly times: number }>()
-  const revokedSinceMonoMs = new Map<string, number>()
+  const holdings = new Holdings()
+  const revoked = new Revoked()
   let lookedMonoMs = Number.NEGATIVE_INFINITY
   let scanAtMonoMs = 0
   let lastSignature = ""
@@ -79,60 +125,6 @@ export const makeLossWatch = (deps: LossWatchDeps, leases: Leases["Service"]): L
       return changed
     })
 
-  /** What nobody can say the end of may still run; a container that was never recorded was never fed. */
-  const lose = (state: TaskState, holder: Holder, { cause, message }: Loss): Effect.Effect<void, BerthError> =>
-    Effect.gen(function* () {
-      const wasFed = state.spec.kind === "handler" || holder.containerId !== null
-      yield* turns.turn(state.id, {
-        type: "lose",
-        epoch: state.epoch,
-        cause: wasFed ? cause : "infrastructure",
-        message,
-        overlapPossible: false,
-        left: wasFed,
-        nowMs: clock.nowMs(),
-        jitter01: deps.random.next01(),
-      })
-      deps.onTaskLost(state.id, message)
-    }).pipe(
-      Effect.catch((error) =>
-        error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
-      ),
-    )
-
-  /** LW4. True when the task is missing for too long. */
-  const isMissing = (key: string, lease: Lease, holds: boolean): boolean => {
-    const known = absences.get(key)
-    if (holds) absences.delete(key)
-    else if (known === undefined) absences.set(key, { revision: lease.revision, times: 0 })
-    else if (lease.revision > known.revision) absences.set(key, { revision: lease.revision, times: known.times + 1 })
-    return (absences.get(key)?.times ?? 0) >= ABSENCES_MAX
-  }
-
-  const verdict = (
-    state: TaskState,
-    holder: Holder,
-    known: ReadonlyMap<string, Lease>,
-    claimed: ReadonlySet<string>,
-    seen: Set<string>,
-  ): Loss | null => {
-    const lease = known.get(holder.worker)
-    if (lease === undefined || lease.revoked) {
-      if (claimed.has(holder.worker)) return null
-      const detached = lease !== undefined && workerLeaseData(lease).detached
-      const message = detached
-        ? `worker ${holder.worker} was stopped and no successor came for it`
-        : `worker ${holder.worker} was lost: its lease was not renewed`
-      return { cause: detached ? "detached" : "worker", message }
-    }
-    const key = `${state.id}/${holder.epoch}`
-    seen.add(key)
-    const holds = workerLeaseData(lease).held.some(([taskId, epoch]) => taskId === state.id && epoch === holder.epoch)
-    return isMissing(key, lease, holds)
-      ? { cause: "worker", message: `worker ${holder.worker} does not hold it` }
-      : null
-  }
-
   const running = Effect.gen(function* () {
     const states: TaskState[] = []
     for (;;) {
@@ -150,42 +142,23 @@ export const makeLossWatch = (deps: LossWatchDeps, leases: Leases["Service"]): L
     const known = new Map(all.map((lease) => [workerOfLease(lease), lease]))
     const living = all.filter(({ revoked }) => !revoked)
     const claimed = new Set(living.flatMap((lease) => workerLeaseData(lease).adopting))
-    const seen = new Set<string>()
     const losses = states.flatMap((state) => {
-      const loss = state.holder && verdict(state, state.holder, known, claimed, seen)
-      return loss && state.holder ? [{ state, holder: state.holder, loss }] : []
+      const { holder } = state
+      const loss = holder && holdings.lossOf(state.id, holder, known.get(holder.worker), claimed)
+      return loss === null ? [] : [{ state, loss }]
     })
-    yield* Effect.forEach(losses, ({ holder, loss, state }) => lose(state, holder, loss), {
+    holdings.keepOnly(states)
+    yield* Effect.forEach(losses, (lost) => lose(deps, lost), {
       concurrency: TURNS_WIDE,
       discard: true,
     })
-    for (const key of absences.keys()) if (!seen.has(key)) absences.delete(key)
-    yield* forget(all, new Set(states.map(({ holder }) => holder?.worker ?? "")))
+    const named = new Set(states.map(({ holder }) => holder?.worker))
+    for (const lease of revoked.over(all, (name) => named.has(name), clock.monoMs()))
+      yield* Effect.ignore(leases.release(lease))
     // A worker without a living lease is nobody to route to.
     for (const { worker } of registered)
       if (known.get(worker)?.revoked ?? true) yield* Effect.ignore(workers.remove(worker))
   })
-
-  /** LW5. */
-  const forget = (all: readonly Lease[], named: ReadonlySet<string>): Effect.Effect<void, BerthError> =>
-    Effect.gen(function* () {
-      const nowMonoMs = clock.monoMs()
-      const revoked = all.filter((lease) => lease.revoked)
-      for (const lease of revoked) {
-        const since = revokedSinceMonoMs.get(lease.name) ?? nowMonoMs
-        revokedSinceMonoMs.set(lease.name, since)
-        if (named.has(workerOfLease(lease)) || nowMonoMs - since < KEEP_REVOKED_MS) continue
-        yield* Effect.ignore(leases.release(lease))
-        revokedSinceMonoMs.delete(lease.name)
-      }
-    })
-
-  /** Changes whenever a worker comes, goes, or is revoked. */
-  const signatureOf = (all: readonly Lease[]): string =>
-    all
-      .map(({ name, revoked }) => `${name}${revoked ? "!" : ""}`)
-      .sort()
-      .join(" ")
 
   const look = Effect.gen(function* () {
     const all = yield* leases.list(WORKER_LEASES)
@@ -197,9 +170,9 @@ export const makeLossWatch = (deps: LossWatchDeps, leases: Leases["Service"]): L
 
   const pass = Effect.gen(function* () {
     const all = yield* look
-    const revoked = yield* revokeSilent(all)
+    const isSomeRevoked = yield* revokeSilent(all)
     const signature = signatureOf(all)
-    if (!revoked && signature === lastSignature && clock.monoMs() < scanAtMonoMs) return
+    if (!isSomeRevoked && signature === lastSignature && clock.monoMs() < scanAtMonoMs) return
     yield* scan
     lastSignature = signature
     scanAtMonoMs = clock.monoMs() + config.reconcileMs

@@ -48,7 +48,7 @@ export const taskMachine = setup({
     toFenced: (args) => current(args) && args.event.type === "phase" && args.event.phase === "fenced",
     stopAsked: (args) => current(args) && args.context.stop !== null,
     /** A backend that failed is given a moment; a task that lost its worker goes on at once. */
-    waitsBeforeRestart: (args) => current(args) && args.event.type === "lose" && args.event.cause === "infrastructure",
+    waitsBeforeRestart: (args) => current(args) && outcome.causeOf(args.context, args.event) === "infrastructure",
     /** A second wish counts only when it is stronger than the first. */
     strongerStop: ({ context, event }) =>
       event.type === "cancel" && (context.stop === null || (context.stop.mode === "cancel" && event.mode === "kill")),

@@ -51,7 +51,7 @@ export type TaskMessage =
       readonly cause: LossCause
       readonly message: string
       readonly overlapPossible: boolean
-      /** True when nobody has seen the end of what ran: it may still be there. */
+      /** True when nobody has seen the end of what ran: unless it was never fed, it may still be there. */
       readonly left?: boolean
     } & Now &
       Chance)

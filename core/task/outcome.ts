@@ -5,7 +5,7 @@
 import { LIMITS } from "../limits.ts"
 import { retryDelayMs, type RetryPolicy } from "../policy/retry.ts"
 import type { EndReason, Status } from "../words.ts"
-import type { TaskFact } from "./facts.ts"
+import type { LossCause, TaskFact } from "./facts.ts"
 import type { TaskMessage } from "./messages.ts"
 import { type AttemptResult, NO_OUTPUT } from "./result.ts"
 import { type LeftPlace, leftOn, type TaskState } from "./state.ts"
@@ -70,9 +70,9 @@ function endOf(state: TaskState, event: TaskMessage): AttemptResult | null {
     if (state.stop === null || result.status === "completed" || result.status === "cancelled") return result
     return { ...result, status: "cancelled", reason: state.stop.mode === "kill" ? "killed" : "cancelled" }
   }
-  const { cause, message, nowMs } = narrow(event, "lose")
+  const { message, nowMs } = narrow(event, "lose")
   if (state.stop !== null) return resultWithoutExit(state, { status: "cancelled", reason: "cancelled", message, nowMs })
-  if (cause !== "worker") return null
+  if (causeOf(state, event) !== "worker") return null
   if (state.workerDeaths + 1 >= LIMITS.workerDeathsMax) {
     const quarantine = `quarantined: ${state.workerDeaths + 1} workers died while they ran this task`
     return resultWithoutExit(state, { status: "failed", reason: "quarantined", message: quarantine, nowMs })
@@ -105,11 +105,22 @@ export const started = ({ context, event }: Args): readonly TaskFact[] => {
   return [{ type: "started", epoch, attempt, worker, engineId, admission, overdueAtMs, ...overlap, atMs: nowMs }]
 }
 
+/** A container that was never recorded was never fed: nothing of the program ran, and nothing is counted. */
+const wasNeverFed = ({ holder, spec }: TaskState): boolean => spec.kind !== "handler" && holder?.containerId === null
+
+/** Why the attempt is lost, by what the log knows of it. */
+export const causeOf = (state: TaskState, event: TaskMessage): LossCause | null => {
+  if (event.type !== "lose") return null
+  return event.left === true && wasNeverFed(state) ? "infrastructure" : event.cause
+}
+
 /** What the holder of a lost attempt may have left running. */
-const leftBy = ({ holder }: TaskState, event: TaskMessage): { readonly left?: LeftPlace } =>
-  event.type === "lose" && event.left === true && holder !== null
+const leftBy = (state: TaskState, event: TaskMessage): { readonly left?: LeftPlace } => {
+  const { holder } = state
+  return event.type === "lose" && event.left === true && holder !== null && !wasNeverFed(state)
     ? { left: { engineId: holder.engineId, runEpoch: holder.runEpoch } }
     : {}
+}
 
 export const updated = ({ event }: Args): readonly TaskFact[] => {
   const { lane, labels, nowMs } = narrow(event, "update")
@@ -171,7 +182,8 @@ export const endedThenRetried = (args: Args): readonly TaskFact[] => {
 }
 
 export const lost = ({ context, event }: Args): readonly TaskFact[] => {
-  const { epoch, cause, message, overlapPossible, jitter01, nowMs } = narrow(event, "lose")
+  const { epoch, message, overlapPossible, jitter01, nowMs, ...lose } = narrow(event, "lose")
+  const cause = causeOf(context, event) ?? lose.cause
   const workerDeaths = context.workerDeaths + (cause === "worker" ? 1 : 0)
   const wakeAtMs = cause === "infrastructure" ? nowMs + retryDelayMs(INFRASTRUCTURE_RETRY, 1, jitter01) : null
   return [

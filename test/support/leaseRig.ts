@@ -202,4 +202,3 @@ export function makeLeaseRig(options: RigOptions = {}) {
     },
   }
 }
-export type LeaseRig = ReturnType<typeof makeLeaseRig>
