@@ -43,8 +43,11 @@ export function makeMemorySignals(): Signals["Service"] {
   return {
     publish: (subject, payload) =>
       step(() => {
+        const those = subscriptions.get(subject)
+        // What a program prints is published as well; nobody's copy of it would be most of the work.
+        if (those === undefined) return
         const bytes = encodePayload(payload)
-        for (const subscription of subscriptions.get(subject) ?? []) offer(subject, subscription, bytes)
+        for (const subscription of those) offer(subject, subscription, bytes)
       }),
     subscribe: (subject, onSignal) => {
       const subscription: Subscription = { onSignal, pending: [] }

@@ -44,6 +44,50 @@ int main(int argc, char **argv) {
 }
 `
 
+/** An image whose `tar` unpacks what it is given, and packs what it likes. */
+export const LYING_TAR_IMAGE = "berth-test-lying-tar:1"
+const LYING_TAR = `#!/bin/bash
+case "$1" in -x*) exec /bin/busybox tar "$@" ;; esac
+exec /bin/busybox cat /usr/local/lie.tar
+`
+/** Members that must not come out, before and after one that may. Types as in the header of a tar archive. */
+const LIES: readonly (readonly [path: string, type: string, content: string, link?: string])[] = [
+  ["out/../escape", "0", "up"],
+  ["/etc/cron.d/absolute", "0", "absolute"],
+  ["out/shadow", "2", "", "/etc/shadow"],
+  ["out/twin", "1", "", "/etc/shadow"],
+  ["out/block", "4", ""],
+  ["out/character", "3", ""],
+  ["out/pipe", "6", ""],
+  ["PaxHeaders/x", "x", "24 path=/etc/overridden\n"],
+  ["out/overridden", "0", "pax"],
+  ["out/fine", "0", "fine"],
+  ["out/sparse", "S", ""],
+]
+
+/** One member; a size may be claimed that is not there. */
+function tarMember([path, type, content, link = ""]: (typeof LIES)[number], claimedBytes = content.length): Buffer {
+  const header = Buffer.alloc(512)
+  const put = (at: number, text: string) => header.write(text, at, "latin1")
+  put(0, path)
+  put(100, "0000644\0")
+  put(108, "0000000\0")
+  put(116, "0000000\0")
+  put(124, `${claimedBytes.toString(8).padStart(11, "0")}\0`)
+  put(136, "00000000000\0        ")
+  put(156, type)
+  put(157, link)
+  put(257, "ustar\x0000")
+  put(
+    148,
+    `${header
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, "0")}\0 `,
+  )
+  return Buffer.concat([header, Buffer.from(content), Buffer.alloc((512 - (content.length % 512)) % 512)])
+}
+
 const hashOf = (recipe: unknown): string =>
   createHash("sha256").update(JSON.stringify(recipe)).digest("hex").slice(0, 16)
 
@@ -117,4 +161,32 @@ export const shelllessImage = async (engine: FoundEngine): Promise<string> => {
     await container.remove({ force: true, v: true })
   }
   return SHELLLESS_IMAGE
+}
+
+/** Makes {@link LYING_TAR_IMAGE} from the image of bash; returns its name. */
+export const lyingTarImage = async (engine: FoundEngine): Promise<string> => {
+  const docker = connect(engine)
+  const base = await runtimeImage(engine, "bash")
+  const lie = Buffer.concat([...LIES.map((each) => tarMember(each)), tarMember(["out/terabyte", "0", ""], 2 ** 32)])
+  const recipe = hashOf([base, LYING_TAR, lie.toString("base64")])
+  if ((await labelOf(docker, LYING_TAR_IMAGE)) === recipe) return LYING_TAR_IMAGE
+  // A shell that brings a tar of its own would not ask the image's.
+  const build = `mkdir -p /usr/local/bin && printf %s "$TAR" >/usr/local/bin/tar && chmod 755 /usr/local/bin/tar && printf %s "$LIE" | base64 -d >/usr/local/lie.tar && ln -sf bash /bin/sh`
+  const container = await docker.createContainer({
+    Image: base,
+    Entrypoint: ["/bin/bash", "-c", build],
+    Cmd: [],
+    Env: [`TAR=${LYING_TAR}`, `LIE=${lie.toString("base64")}`],
+    HostConfig: { NetworkMode: "none" },
+  })
+  try {
+    await container.start()
+    const { StatusCode } = (await container.wait()) as { readonly StatusCode: number }
+    if (StatusCode !== 0) throw new Error(`the lying tar cannot be made from ${base}`)
+    const changes = [`LABEL ${RECIPE_LABEL}=${recipe}`, 'ENTRYPOINT ["/bin/sh"]', "ENV TAR= LIE="]
+    await container.commit({ ...parts(LYING_TAR_IMAGE), changes: changes.join("\n") })
+  } finally {
+    await container.remove({ force: true, v: true })
+  }
+  return LYING_TAR_IMAGE
 }

@@ -48,20 +48,6 @@ describeWithDocker("how did the program end?", (engine) => {
     expect(err).toContain("such")
   })
 
-  it("memory: the program itself is killed for it", async () => {
-    const { exit } = await rig.run(python("b = bytearray(200 * 1024 * 1024)\nprint(len(b))"), limits())
-    expect(exit).toMatchObject({ status: "failed", reason: "out_of_memory", signal: "SIGKILL" })
-    expect(exit.memoryPeakBytes).toBeGreaterThan(60 * MIB)
-  })
-
-  it("memory: only a child was killed for it and the program exits 0: that is no success", async () => {
-    const text =
-      "import os\nif os.fork() == 0:\n  b = bytearray(200 * 1024 * 1024)\n  os._exit(0)\nos.wait()\nprint('went on')"
-    const { exit, out } = await rig.run(python(text), limits())
-    expect(out).toBe("went on\n")
-    expect(exit).toMatchObject({ status: "failed", reason: "out_of_memory", exitCode: 0, signal: null })
-  })
-
   it("deadline: a program that heeds SIGTERM cleans up, once, and counts as timed out", async () => {
     const text =
       "import signal, sys, time\ndef h(*_):\n  print('cleaning'); time.sleep(0.6); print('clean'); sys.exit(0)\nsignal.signal(15, h)\nwhile True: time.sleep(10)"
@@ -142,29 +128,7 @@ describeWithDocker("how did the program end?", (engine) => {
     await rig.remove({ job, place })
   })
 
-  it("a fork bomb ends at its deadline, and its container with it", async () => {
-    const { exit } = await rig.run(bash("f() { f | f & }; f; while :; do f; done 2>/dev/null"), {
-      timeoutMs: 800,
-      graceMs: 200,
-      ...limits({ pidsMax: 40 }),
-    })
-    expect(["timeout", "failed"]).toContain(exit.status)
-  })
-
-  it("a daemon that outlives its parent is gone when the program has ended", async () => {
-    const text = "(setsid sleep 1000 >/dev/null 2>&1 &)\necho done"
-    const started = await rig.start(bash(text), { artifacts: true })
-    expect(await started.exit).toMatchObject({ status: "completed" })
-    const top = (await rig.docker.getContainer(started.place.containerId ?? "").top()) as { Processes: string[][] }
-    expect(top.Processes.filter((row) => row.join(" ").includes("sleep 1000"))).toEqual([])
-    await rig.remove(started)
-  })
-
-  it("a full tmpfs is the program's own failure and is told with its exit", async () => {
-    const text =
-      "try:\n  open('/box/big', 'wb').write(b'x' * 60 * 1024 * 1024)\nexcept OSError as e: print(e.errno); raise SystemExit(5)"
-    const { exit, out } = await rig.run(python(text), limits({ tmpfsBytes: 8 * MIB, memoryBytes: 128 * MIB }))
-    expect([out, exit.exitCode, exit.reason]).toEqual(["28\n", 5, "exit_nonzero"])
+  it("with both tmpfs full, the shell still tells which signal ended the program", async () => {
     const full = await rig.run(
       bash("cat /dev/zero > /tmp/x 2>/dev/null; cat /dev/zero > /box/x 2>/dev/null; kill -9 $$"),
       limits({ tmpfsBytes: 8 * MIB }),

@@ -3,7 +3,7 @@ import { afterAll, expect, it } from "vitest"
 import { differences } from "../../../actors/executor/docker/effective.ts"
 import { createOptions } from "../../../actors/executor/docker/profile.ts"
 import { SECCOMP_HASH, SECCOMP_PROFILE } from "../../../actors/executor/docker/seccomp.ts"
-import { hostileImage, shelllessImage } from "../../support/images.ts"
+import { shelllessImage } from "../../support/images.ts"
 import { recordingSink } from "../../support/executorJob.ts"
 import { describeWithDocker } from "../../support/require.ts"
 import { bash, failureOf, file, imageProgram, python, Rig, runtimeProgram } from "./rig.ts"
@@ -118,69 +118,23 @@ describeWithDocker("what keeps a program in its container?", (engine) => {
     await rig.remove({ job, place })
   })
 
-  it("refused system calls fail with EPERM, and what programs need works", async () => {
+  it("what programs need works: sockets, threads, processes; clone3 is answered so that libraries do without", async () => {
     const text = [
       "#define _GNU_SOURCE",
-      "#include <errno.h>\n#include <sched.h>\n#include <stdio.h>\n#include <sys/mount.h>\n#include <sys/ptrace.h>\n#include <sys/socket.h>\n#include <sys/syscall.h>\n#include <sys/personality.h>\n#include <pthread.h>\n#include <sys/wait.h>\n#include <unistd.h>",
+      "#include <errno.h>\n#include <pthread.h>\n#include <stdio.h>\n#include <sys/socket.h>\n#include <sys/syscall.h>\n#include <sys/wait.h>\n#include <unistd.h>",
       "static void *t(void *a) { return a; }",
       '#define TRY(name, call) errno = 0; printf(name "=%d\\n", (call) < 0 ? errno : 0)',
       "int main(void) {",
-      '  TRY("ptrace", ptrace(PTRACE_TRACEME, 0, 0, 0)); TRY("unshare", unshare(CLONE_NEWUSER)); TRY("mount", mount("a", "/tmp", "tmpfs", 0, 0));',
-      '  TRY("io_uring", syscall(425, 1, 0)); TRY("keyctl", syscall(250, 0, 0)); TRY("bpf", syscall(321, 0, 0, 0)); TRY("userfaultfd", syscall(323, 0));',
-      '  TRY("personality", personality(0x0040000)); TRY("vsock", socket(40, SOCK_STREAM, 0)); TRY("alg", socket(38, SOCK_SEQPACKET, 0)); TRY("packet", socket(17, SOCK_RAW, 0));',
-      '  TRY("clone_newns", syscall(56, CLONE_NEWUSER | 17, 0, 0, 0, 0)); TRY("clone3", syscall(435, 0, 0)); TRY("process_vm_readv", syscall(310, 1, 0, 0, 0, 0, 0)); TRY("fsopen", syscall(430, 0, 0));',
-      '  TRY("inet", socket(AF_INET, SOCK_STREAM, 0)); TRY("unix", socket(AF_UNIX, SOCK_STREAM, 0));',
-      '  pthread_t p; TRY("thread", pthread_create(&p, 0, t, 0) ? -1 : 0); int f = fork(); if (f == 0) _exit(0); TRY("fork", f); fflush(stdout); int s = 0; if (fork() == 0) _exit(syscall(0x40000000 + 39) > 0 ? 0 : 1); while (wait(&s) > 0 && s == 0); printf("x32=%d\\n", s != 0); return 0; }',
+      '  TRY("clone3", syscall(435, 0, 0)); TRY("inet", socket(AF_INET, SOCK_STREAM, 0)); TRY("unix", socket(AF_UNIX, SOCK_STREAM, 0));',
+      '  pthread_t p; TRY("thread", pthread_create(&p, 0, t, 0) ? -1 : 0); int f = fork(); if (f == 0) _exit(0); TRY("fork", f); return 0; }',
     ].join("\n")
     const { out, err } = await rig.run(runtimeProgram("c", "main.c", text))
     expect(err).toBe("")
-    const answers = Object.fromEntries(
-      out
-        .trim()
-        .split("\n")
-        .map((line) => line.split("=")),
-    )
-    const refused = [
-      "ptrace",
-      "unshare",
-      "mount",
-      "io_uring",
-      "keyctl",
-      "bpf",
-      "userfaultfd",
-      "personality",
-      "vsock",
-      "alg",
-      "packet",
-      "clone_newns",
-      "process_vm_readv",
-      "fsopen",
-    ]
-    expect(refused.filter((name) => answers[name] !== "1")).toEqual([])
-    expect(answers).toMatchObject({ clone3: "38", inet: "0", unix: "0", thread: "0", fork: "0" })
-    expect(answers["x32"]).toBe("1")
-  })
-
-  it("what an image sets for itself never applies", async () => {
-    const image = await hostileImage(engine)
-    const text =
-      "echo \"[$LD_PRELOAD$LD_LIBRARY_PATH$NODE_OPTIONS$BASH_ENV$PYTHONSTARTUP]\"; id -u; pwd; cat /proc/mounts | grep ' /data '; echo x > /data/x && echo written; echo $BERTH_TEST_FROM_IMAGE"
-    const started = await rig.start(imageProgram(image, ["sh", "-c", text]))
-    const exit = await started.exit
-    const out = started.sink.text("stdout")
-    expect(exit.status).toBe("completed")
-    expect(out).toContain("[]\n107000\n/box\n")
-    expect(out).toMatch(/tmpfs \/data tmpfs/)
-    expect(out).toContain("yes")
-    const found = await rig.docker.getContainer(started.place.containerId ?? "").inspect()
-    expect(found.Config.Labels).toMatchObject({
-      "berth.cluster": rig.cluster,
-      "berth.worker": "w",
-      "berth.pool": "default",
-    })
-    expect(found.Mounts.filter((mount) => (mount as { Type?: string }).Type === "volume")).toEqual([])
-    expect(await Effect.runPromise(rig.executor.places(["forged"]))).toEqual([])
-    await rig.remove(started)
+    const answers = out
+      .trim()
+      .split("\n")
+      .map((line) => line.split("="))
+    expect(Object.fromEntries(answers)).toEqual({ clone3: "38", inet: "0", unix: "0", thread: "0", fork: "0" })
   })
 
   it("an image without sh and tar runs a command, with its arguments, environment and exit code", async () => {
