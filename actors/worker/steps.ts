@@ -138,7 +138,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
 
   return {
     collects: job.spec.artifacts,
-    create: (signal) => promise(executor.create(job), signal),
+    create: (signal) => promise(executor.create(job, output.progress), signal),
     record: (place, signal) => promise(record(place ?? NO_PLACE), signal),
     run: (place, adopted, signal) => promise(run(place ?? NO_PLACE, adopted), signal),
     stop: (place, mode, signal) =>

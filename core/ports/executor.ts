@@ -54,7 +54,8 @@ export type StopMode = "cancel" | "kill" | "deadline"
  * Runs attempts on one backend. An expected failure of the backend is a BerthError: `retryable` ones are infrastructure's and use
  * up nobody's attempt; `terminal` ones refuse the task. What the program itself does is never an error: it is an `Exit`.
  *
- *   EX1. `create` makes the place and starts nothing; the caller records it before `run`.
+ *   EX1. `create` makes the place and starts nothing; the caller records it before `run`. What takes long (an image that has to be
+ *        brought) is told as progress.
  *   EX2. `run` feeds and starts the program, streams to the sink, and returns after the program ended and all its output
  *        was written to the sink. Interrupting it stops nothing by itself.
  *   EX3. `stop` is idempotent and prompt: `cancel` and `deadline` send SIGTERM, then after `graceMs` SIGKILL; `kill` at once. `run` then returns.
@@ -74,7 +75,7 @@ export interface ExecutorShape {
   readonly isolations: Effect.Effect<readonly Isolation[], BerthError>
   /** False while the backend's breaker is open: nothing should be started. */
   readonly accepting: () => boolean
-  readonly create: (job: Job) => Effect.Effect<Placement, BerthError>
+  readonly create: (job: Job, progress?: AttemptSink["progress"]) => Effect.Effect<Placement, BerthError>
   readonly run: (job: Job, place: Placement, sink: AttemptSink) => Effect.Effect<Exit, BerthError>
   readonly adopt: (
     job: Job,

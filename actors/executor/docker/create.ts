@@ -1,7 +1,7 @@
 import type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode"
 import { Effect } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
-import type { Job, Placement } from "../../../core/ports/executor.ts"
+import type { AttemptSink, Job, Placement } from "../../../core/ports/executor.ts"
 import type { Isolation } from "../../../core/words.ts"
 import { CALLS } from "./client.ts"
 import type { Context } from "./context.ts"
@@ -11,6 +11,7 @@ import { isolationsOf, runtimeOf } from "./isolation.ts"
 import { containerName, LABEL } from "./names.ts"
 import { containerProgram, type Plan, planOf } from "./plan.ts"
 import { createOptions, PROFILE_VERSION } from "./profile.ts"
+import type { Tell } from "./pull.ts"
 import { uidOf } from "./uids.ts"
 
 /**
@@ -43,10 +44,16 @@ const wallFor = (ctx: Context, isolation: Isolation): Effect.Effect<Wall, BerthE
 const isolationOf = (job: Job): Isolation => job.spec.isolation ?? "runc"
 
 /** Image, commands and way of running, without making anything. */
-export const planFor = (ctx: Context, job: Job): Effect.Effect<Plan, BerthError> =>
+export const planFor = (
+  ctx: Context,
+  job: Job,
+  progress: AttemptSink["progress"] = () => Effect.void,
+): Effect.Effect<Plan, BerthError> =>
   Effect.gen(function* () {
+    const { pull } = ctx
+    const tell: Tell = (news) => void Effect.runFork(progress(news))
     const program = yield* containerProgram(job)
-    const chosen = yield* chooseImage(ctx.engine, program, ctx.pull)
+    const chosen = yield* chooseImage(ctx.engine, program, pull === null ? null : (image) => pull(image, tell))
     const probe = yield* wallFor(ctx, isolationOf(job))
     const hasShell = yield* ctx.hasShell(chosen.image, { ...probe, cluster: ctx.options.cluster })
     const plan = planOf(job, program, chosen, hasShell)
@@ -100,9 +107,13 @@ const createOnce = (ctx: Context, body: ContainerCreateOptions, again: boolean):
     return yield* createOnce(ctx, body, true)
   })
 
-export const createPlace = (ctx: Context, job: Job): Effect.Effect<Placement, BerthError> =>
+export const createPlace = (
+  ctx: Context,
+  job: Job,
+  progress?: AttemptSink["progress"],
+): Effect.Effect<Placement, BerthError> =>
   Effect.gen(function* () {
-    const plan = yield* planFor(ctx, job)
+    const plan = yield* planFor(ctx, job, progress)
     const usual = yield* bodyFor(ctx, job, plan)
     const body = ctx.options.profile?.(usual) ?? usual
     const containerId = yield* createOnce(ctx, body, false)

@@ -4,7 +4,6 @@ import { type BerthError, berthError } from "../../../core/errors.ts"
 import { commandsFor, runtimeByName, type Runtime, type RuntimeCommands } from "../../../core/runtime/catalogue.ts"
 import type { Program } from "../../../core/task/spec.ts"
 import { CALLS, type Engine } from "./client.ts"
-import type { Pull } from "./pull.ts"
 
 /**
  * Which image a program runs in, and how.
@@ -21,6 +20,9 @@ export interface ImageFacts {
   /** True where it is known beforehand that `sh` and `tar` are there. */
   readonly shellKnown: boolean
 }
+
+/** Has the engine get an image that it lacks. */
+type Bring = (image: string) => Effect.Effect<void, BerthError>
 
 export interface Chosen {
   readonly image: ImageFacts
@@ -55,7 +57,7 @@ const tagged = (name: string): string => (/[:@][^/]*$/.test(name) ? name : `${na
 const firstOf = (
   engine: Engine,
   names: readonly string[],
-  pull: Pull | null,
+  pull: Bring | null,
 ): Effect.Effect<[string, ImageInspectInfo], BerthError> =>
   Effect.gen(function* () {
     for (const name of names) {
@@ -71,7 +73,7 @@ const firstOf = (
 export const chooseImage = (
   engine: Engine,
   program: Exclude<Program, { kind: "handler" }>,
-  pull: Pull | null,
+  pull: Bring | null,
 ): Effect.Effect<Chosen, BerthError> =>
   Effect.gen(function* () {
     if (program.kind === "image") {

@@ -39,7 +39,7 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
     isolations: Effect.map(ctx.facts.fresh, isolationsOf),
     accepting: options.accepting,
     engineFacts: askFacts(ctx.engine),
-    create: (job) => createPlace(ctx, job),
+    create: (job, progress) => createPlace(ctx, job, progress),
     run: (job, place, sink) => runPlace(ctx, job, place, sink),
     adopt: (job, place, sink, offsets) => adoptPlace(ctx, job, place, sink, offsets),
     stop: (job, place, mode) =>

@@ -11,14 +11,6 @@ export interface RegistryLogin {
   readonly serveraddress: string
 }
 
-/** A pull's news, for people who wait for it. */
-export interface PullProgress {
-  readonly image: string
-  readonly status: string
-  readonly doneBytes: number
-  readonly totalBytes: number
-}
-
 export interface DockerOptions {
   /** Address of the engine, e.g. `unix:///var/run/docker.sock`. */
   readonly engine: string
@@ -41,7 +33,6 @@ export interface DockerOptions {
   /** Values of the secrets that a program names; read when the attempt is fed. */
   readonly secrets: (job: Job) => Effect.Effect<Readonly<Record<string, string>>, BerthError>
   readonly registryLogin?: (image: string) => RegistryLogin | null
-  readonly onPull?: (progress: PullProgress) => void
   /** What a container is created with instead: for tests that make a hole in the sandbox and look whether it is found. */
   readonly profile?: (body: ContainerCreateOptions) => ContainerCreateOptions
   /** Whether images that the engine lacks are pulled. Default true. */
