@@ -9,7 +9,7 @@
  * says whose request it answers.
  */
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import { LANES, type Lane } from "../../core/words.ts"
@@ -17,6 +17,10 @@ import type { Lanes } from "./lanes.ts"
 import type { Link } from "./link.ts"
 
 const ANSWER_MS = 5_000
+/** Nobody answers for the consumer: it does not exist, or not yet on the server that we talk to. */
+const NOBODY = 503
+const UNHEARD_MS = 25
+const UNHEARD_TRIES_MAX = 8
 const NO_MESSAGES = 404
 const BATCH_OVER = 408
 
@@ -38,6 +42,8 @@ export const look = (
     const takeFrom = (lane: Lane): Effect.Effect<void, BerthError> =>
       Effect.flatMap(lanes.of(pool, lane), (consumer) =>
         take(link, clock, lanes.stream, consumer, countMax - taken.length).pipe(
+          // Servers of a cluster hear of a new consumer one after another.
+          Effect.retry({ times: UNHEARD_TRIES_MAX, while: isUnheardPull, schedule: Schedule.spaced(UNHEARD_MS) }),
           // The broker may not know the consumer any more: it is made anew next time.
           Effect.tapError(() => Effect.sync(() => lanes.forget(consumer))),
           Effect.map((more) => void taken.push(...more)),
@@ -51,6 +57,11 @@ export const look = (
       Effect.onInterrupt(() => Effect.sync(() => taken.forEach((message) => giveBack(link.connection, message)))),
     )
   })
+
+/** What the broker said instead of messages; its number is the cause. */
+const refusedPull = (status: number): BerthError =>
+  berthError("STORE_UNAVAILABLE", `pulling: the broker answered ${status}`, { cause: status })
+const isUnheardPull = (error: BerthError): boolean => error.cause === NOBODY
 
 const take = (
   { connection, onRefused }: Link,
@@ -68,8 +79,7 @@ const take = (
       callback: (_error, message) => {
         const status = message.headers?.code ?? 0
         if (status !== 0) {
-          const isOver = status === NO_MESSAGES || status === BATCH_OVER
-          return end(isOver ? null : berthError("STORE_UNAVAILABLE", `pulling: the broker answered ${status}`))
+          return end(status === NO_MESSAGES || status === BATCH_OVER ? null : refusedPull(status))
         }
         arrived += 1
         if (isGivenUp) giveBack(connection, message)

@@ -29,6 +29,9 @@ const ACK_WAIT_MS = 30_000
 /** The longest that a pull waits before it looks again. */
 const LOOK_MS = 250
 const PUBLISHES_AT_ONCE = 64
+/** Between two looks at a message that replicas have yet to agree on, and how many. */
+const AGREE_MS = 20
+const AGREE_TRIES_MAX = 10
 
 type Publish = (wakeUp: WakeUp) => Effect.Effect<void, BerthError>
 type Address = Pick<WakeUp, "pool" | "lane" | "taskId">
@@ -63,11 +66,22 @@ export const makeQueue = (
       waiting: (pool) =>
         Effect.map(
           Effect.forEach(LANES, (lane) =>
-            Effect.map(lanes.info(pool, lane), (info) => [lane, info.num_pending] as const),
+            // The consumer's own count of what it has not delivered lags behind the stream.
+            Effect.all([storedIn(link, names, pool, lane), lanes.info(pool, lane)]).pipe(
+              Effect.map(([stored, { num_ack_pending: held }]) => [lane, Math.max(0, stored - held)] as const),
+            ),
           ),
           (counts) => Object.fromEntries(counts) as Record<Lane, number>,
         ),
     }
+  })
+
+/** Messages of a lane, held or not. The queue is shallow, so naming them all is cheap. */
+const storedIn = (link: Link, names: Names, pool: string, lane: Lane): Effect.Effect<number, BerthError> =>
+  link.ask(`counting ${pool}'s lane ${lane}`, async () => {
+    const filter = `${names.prefix}q.${toToken(pool)}.${lane}.*`
+    const { state } = await link.jsm.streams.info(names.queueStream, { subjects_filter: filter })
+    return Object.keys(state.subjects ?? {}).length
   })
 
 const subjectOf = (names: Names, { pool, lane, taskId }: Address): Effect.Effect<string, BerthError> =>
@@ -76,7 +90,10 @@ const subjectOf = (names: Names, { pool, lane, taskId }: Address): Effect.Effect
     catch: asBerthError,
   })
 
-/** Refused and not there: either it was settled in between, and there is room now, or the broker is full. */
+/**
+ * Refused and not there: it was settled in between, and there is room now; or replicas have yet to agree on the one that is in
+ * the way; or the broker is full.
+ */
 function publishing(link: Link, names: Names, manages: boolean): Publish {
   const publish = (wakeUp: WakeUp, retriesLeft: number): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
@@ -85,7 +102,7 @@ function publishing(link: Link, names: Names, manages: boolean): Publish {
       yield* link.publish(subject, bytes).pipe(
         Effect.asVoid,
         Effect.catch((error) => {
-          const again = retriesLeft > 0 ? publish(wakeUp, retriesLeft - 1) : Effect.fail(error)
+          const again = retriesLeft > 0 ? Effect.delay(publish(wakeUp, retriesLeft - 1), AGREE_MS) : Effect.fail(error)
           if (manages && isUnheard(error)) return Effect.andThen(remakeQueue(link, names), again)
           if (error.code !== "STORAGE_FULL") return Effect.fail(error)
           return Effect.flatMap(link.lastOf(names.queueStream, subject), (there) =>
@@ -94,7 +111,7 @@ function publishing(link: Link, names: Names, manages: boolean): Publish {
         }),
       )
     })
-  return (wakeUp) => publish(wakeUp, 1)
+  return (wakeUp) => publish(wakeUp, AGREE_TRIES_MAX)
 }
 
 function pulling(link: Link, lanes: Lanes, hints: Hints, clock: Clock["Service"]): Queue["Service"]["pull"] {
