@@ -84,9 +84,15 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     return check
   }
 
+  const inLog = (taskId: string): Effect.Effect<Row | null, BerthError> =>
+    Effect.map(log.last(taskId), (entry) =>
+      entry?.record.kind === "task" ? { state: entry.record.state, seq: entry.seq, outputPurged: false } : null,
+    )
+
   const get = Effect.fn("tasks.get")(function* (principal: Principal, taskId: string, minSeq: Seq) {
     yield* caughtUp(minSeq)
-    const row = yield* readModel.get(taskId)
+    // Whoever heard of a task elsewhere may ask before this node's read model has come so far: the log knows.
+    const row = (yield* readModel.get(taskId)) ?? (yield* inLog(taskId))
     if (row === null || !mayTouch(principal, row.state.owner)) return yield* Effect.fail(notFound(taskId))
     return (yield* viewer)(row)
   })

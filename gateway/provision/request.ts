@@ -38,7 +38,7 @@ export const parseRequest = (args: readonly string[], require: readonly string[]
   return {
     json: flags.includes("--json"),
     runtimes: all ? RUNTIMES.map((runtime) => runtime.name) : everything ? DEFAULT_RUNTIMES : named,
-    nats: nats.length > 0 || !require.includes("nats") ? nats : ["newest"],
+    nats: nats.length > 0 || !require.includes("nats") ? nats : ["newest", "2.10"],
     strict: {
       docker: all || named.length > 0 || require.includes("docker"),
       nats: nats.length > 0 || require.includes("nats"),

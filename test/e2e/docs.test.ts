@@ -74,6 +74,7 @@ describe("what the README says of the program", () => {
     const read = [
       "core/config.ts",
       "gateway/main/cliHost.ts",
+      "gateway/main/clusterChoice.ts",
       "gateway/main/secretsKeys.ts",
       "gateway/main/paths.ts",
       "gateway/cli/session.ts",

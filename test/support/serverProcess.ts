@@ -44,6 +44,8 @@ export interface ServerChoice {
   readonly engine?: string
   readonly executor?: "docker" | "process"
   readonly env?: Readonly<Record<string, string>>
+  /** Further words of the command line. */
+  readonly flags?: readonly string[]
 }
 
 const parse = (line: string): Ready | null => {
@@ -56,8 +58,8 @@ const parse = (line: string): Ready | null => {
 
 /** Starts a server and returns at once. */
 export function launchServer(choice: ServerChoice): ServerProcess {
-  const { dataDir, engine, env = {}, executor = "docker", port = 0, slots = 8 } = choice
-  const flags = ["--data", dataDir, "--port", String(port), "--slots", String(slots), "--executor", executor]
+  const { dataDir, engine, env = {}, executor = "docker", flags: more = [], port = 0, slots = 8 } = choice
+  const flags = ["--data", dataDir, "--port", String(port), "--slots", String(slots), "--executor", executor, ...more]
   const child = spawn(process.execPath, [SERVER_MAIN, "serve", "--json", ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, BERTH_LOG: "info", ...(engine === undefined ? {} : { DOCKER_HOST: engine }), ...env },

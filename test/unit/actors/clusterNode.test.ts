@@ -89,6 +89,7 @@ describe("nodes of a cluster", () => {
     await isLeading(two.node)
     for (let n = 0; n < 20; n += 1) {
       const { task } = await run(one.node.service.submit(OWNER, echo(n), String(n)))
+      expect((await run(two.node.service.get(OWNER, task.id, 0))).id).toBe(task.id)
       expect((await run(two.node.service.get(OWNER, task.id, task.seq))).id).toBe(task.id)
       const listed = await run(two.node.service.list(OWNER, { cursor: null, rowsMax: 100 }, task.seq))
       expect(listed.tasks.map(({ id }) => id)).toContain(task.id)

@@ -17,7 +17,7 @@ describe("what provision is asked for", () => {
     expect(parseRequest(["--json"], ["docker", "nats"])).toEqual({
       json: true,
       runtimes: DEFAULT_RUNTIMES,
-      nats: ["newest"],
+      nats: ["newest", "2.10"],
       strict: { docker: true, nats: true },
     })
   })

@@ -1,0 +1,129 @@
+/** A cluster of real processes on one machine: a broker, and nodes that a drill starts, kills and starts again. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { type BerthClient, connect } from "../../gateway/client/index.ts"
+import type { FoundNats } from "../../gateway/provision/nats.ts"
+import { Broker, freePlace } from "./broker.ts"
+import { type Ready, type ServerProcess, startServer } from "./serverProcess.ts"
+
+const LOOK_MS = 20
+
+export type ClusterNode = ServerProcess & { readonly name: string; readonly at: Ready; readonly roles: string }
+
+/** What /ready says. */
+export interface Readiness {
+  readonly status: "ready" | "not ready"
+  readonly trouble: string | null
+  readonly leader: boolean
+  readonly headSeq: number
+  readonly checkpointSeq: number
+}
+
+export interface NodeChoice {
+  readonly slots?: number
+  readonly env?: Readonly<Record<string, string>>
+  readonly executor?: "docker" | "process"
+}
+
+export class ClusterProcesses {
+  readonly folder: string
+  readonly broker: Broker
+  readonly #nodes = new Map<string, ClusterNode>()
+  readonly #clients: BerthClient[] = []
+
+  private constructor(folder: string, broker: Broker) {
+    this.folder = folder
+    this.broker = broker
+  }
+
+  static async open(server: FoundNats): Promise<ClusterProcesses> {
+    const folder = mkdtempSync(join(tmpdir(), "berth-cluster-"))
+    const broker = new Broker(server, await freePlace("n1", folder), [])
+    broker.start()
+    await broker.ready()
+    return new ClusterProcesses(folder, broker)
+  }
+
+  get nodes(): readonly ClusterNode[] {
+    return [...this.#nodes.values()]
+  }
+
+  /** Starts a node, on the port and the data directory that one of this name had before. */
+  async start(name: string, roles: string, { env = {}, executor = "process", slots = 4 }: NodeChoice = {}) {
+    const before = this.#nodes.get(name)
+    const server = await startServer({
+      dataDir: join(this.folder, name),
+      port: before === undefined ? 0 : Number(new URL(before.at.url).port),
+      slots,
+      executor,
+      env,
+      flags: ["--nats", this.broker.url, "--nats-monitor", this.broker.monitor, "--role", roles],
+    })
+    const node: ClusterNode = { ...server, name, roles }
+    this.#nodes.set(name, node)
+    return node
+  }
+
+  /** A client that knows all these gateways. */
+  async client(...gateways: readonly ClusterNode[]): Promise<BerthClient> {
+    const urls = gateways.map(({ at }) => at.url)
+    const token = gateways[0]?.at.token ?? ""
+    const client = await connect(urls, { token, deadlineMs: 120_000, outageMs: 120_000, waitForServerMs: 30_000 })
+    this.#clients.push(client)
+    return client
+  }
+
+  /** The node that leads; waits until there is one besides `not`. */
+  async leader(not: ClusterNode | null = null, msMax = 60_000): Promise<ClusterNode> {
+    const untilMs = performance.now() + msMax
+    for (;;) {
+      for (const node of this.nodes)
+        if (node !== not && node.isAlive() && (await readinessOf(node))?.leader === true) return node
+      if (performance.now() > untilMs) throw new Error(`nobody leads after ${msMax} ms`)
+      await sleep(LOOK_MS)
+    }
+  }
+
+  logs(): string {
+    return this.nodes.map(({ name, log }) => `== ${name}\n${log().split("\n").slice(-25).join("\n")}`).join("\n")
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()))
+    await Promise.all(this.nodes.filter((node) => node.isAlive()).map((node) => node.end("SIGKILL")))
+    await this.broker.stop("SIGKILL")
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+/** Null: it does not answer. */
+export const readinessOf = async (node: ClusterNode): Promise<Readiness | null> => {
+  try {
+    const answer = await fetch(`${node.at.url}/ready`, { signal: AbortSignal.timeout(2_000) })
+    return (await answer.json()) as Readiness
+  } catch {
+    return null
+  }
+}
+
+/** Waits until every node is ready. */
+export async function allReady(nodes: readonly ClusterNode[]): Promise<void> {
+  for (const node of nodes) while ((await readinessOf(node))?.status !== "ready") await sleep(LOOK_MS)
+}
+
+/** A program that leaves one line in a file each time it is started, and prints `lines` lines. */
+export const marking = (file: string, word: string, lines = 1, everyMs = 0) => ({
+  runtime: "bash",
+  code: `echo "$1" >> "$2"; for i in $(seq "$3"); do echo "line $i"; [ "$4" = 0 ] || sleep "$4"; done`,
+  args: [word, file, String(lines), String(everyMs / 1_000)],
+  timeoutMs: 600_000,
+})
+
+/** How often each word was marked. */
+export function marksOf(file: string): ReadonlyMap<string, number> {
+  const marks = new Map<string, number>()
+  for (const word of readFileSync(file, "utf8").split("\n").filter(Boolean)) marks.set(word, (marks.get(word) ?? 0) + 1)
+  return marks
+}
