@@ -1,15 +1,19 @@
 /**
  * `npm run gates`: every number beside its bound; fails when one does not hold.
  *
- *   npm run -s gates [-- --json] [--only <part of a name>]
+ *   npm run -s gates [-- --json] [<part of a name>]
  */
 import { parseArgs } from "node:util"
 import { GATES } from "./gates/all.ts"
 import { boundText, holds } from "./gates/gate.ts"
 
-const { values } = parseArgs({ options: { json: { type: "boolean" }, only: { type: "string", default: "" } } })
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean" }, only: { type: "string" } },
+})
+const wanted = positionals[0] ?? values.only ?? ""
 
-const chosen = GATES.filter((gate) => gate.name.includes(values.only))
+const chosen = GATES.filter((gate) => gate.name.includes(wanted))
 let failed = chosen.length === 0 ? 1 : 0
 for (const gate of chosen) {
   const value = await gate.measure()

@@ -93,6 +93,12 @@ export const METRICS = {
     help: "Calls that a breaker has turned away since the start.",
     labels: ["backend"],
   },
+  eventLoopLagMs: {
+    kind: "gauge",
+    name: "berth_event_loop_lag_ms",
+    help: "By how much the process was late for its own timers since these metrics were last read, by quantile.",
+    labels: ["quantile"],
+  },
   outputBytes: { kind: "counter", name: "berth_output_bytes_total", help: "Bytes that programs printed." },
   actorRestarts: {
     kind: "counter",

@@ -1,4 +1,5 @@
 import { failpointGates } from "./failpoints.ts"
+import { doorGates } from "./door.ts"
 import type { Gate } from "./gate.ts"
 import { halfOpenGates } from "./halfOpen.ts"
 import { isolationGates } from "./isolation.ts"
@@ -13,4 +14,5 @@ export const GATES: readonly Gate[] = [
   ...isolationGates,
   ...failpointGates,
   ...simulatorGates,
+  ...doorGates,
 ]

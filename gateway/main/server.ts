@@ -39,7 +39,7 @@ import { type ClusterChoice, clusterPorts } from "./cluster.ts"
 import { makeExecutors } from "./executors.ts"
 import { Home } from "./home.ts"
 import type { SecretsKeys } from "./secretsKeys.ts"
-import { nodeGauges, prometheus } from "./telemetry.ts"
+import { lagGauge, nodeGauges, prometheus } from "./telemetry.ts"
 import { VERSION } from "./version.ts"
 
 const DAY_MS = 24 * 3_600_000
@@ -134,6 +134,8 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     onFatal: options.onFatal,
   }).pipe(Effect.provideService(Blobs, guardedBlobs(yield* Blobs, executors.blobsGuard)))
   nodeGauges(registry, node, executors.backends)
+  const stopLag = lagGauge(registry)
+  yield* Effect.addFinalizer(() => Effect.sync(stopLag))
   const router = makeRouter({ tasks: node.service, secrets, clock, logger, version: VERSION })
   const door =
     options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, home, registry })

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from "node:perf_hooks"
 import { Effect } from "effect"
 import { Counter, Gauge, Histogram, type Registry } from "prom-client"
 import { METRICS, type MetricKey, type Telemetry } from "../../core/telemetry.ts"
@@ -5,6 +6,10 @@ import { LANES } from "../../core/words.ts"
 import type { Backend, BackendView } from "../../actors/executor/stack/backend.ts"
 import type { SystemInfo } from "../../actors/api.ts"
 import type { BerthNode } from "../../actors/node.ts"
+
+/** Between two looks at the event loop's lag; the monitor counts it as a part of each delay. */
+const LAG_EVERY_MS = 10
+const NANOSECONDS = 1_000_000
 
 const MILLISECONDS = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000]
 
@@ -87,3 +92,24 @@ const BACKEND_GAUGES = {
   backendCallsWaiting: (view: BackendView) => view.slotsWaiting + view.startsWaiting,
   backendRejected: (view: BackendView) => view.rejectedTotal,
 } as const
+
+/** Watches how late the event loop is until the returned function is called. */
+export function lagGauge(registry: Registry): () => void {
+  const lag = monitorEventLoopDelay({ resolution: LAG_EVERY_MS })
+  lag.enable()
+  const lateMs = (nanoseconds: number): number => Math.max(0, nanoseconds / NANOSECONDS - LAG_EVERY_MS)
+  const { help, labels, name } = METRICS.eventLoopLagMs
+  new Gauge({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+    collect() {
+      const some = lag.count > 0
+      for (const quantile of [0.5, 0.99]) this.set({ quantile }, some ? lateMs(lag.percentile(quantile * 100)) : 0)
+      this.set({ quantile: 1 }, some ? lateMs(lag.max) : 0)
+      lag.reset()
+    },
+  })
+  return () => void lag.disable()
+}

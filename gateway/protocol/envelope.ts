@@ -33,6 +33,16 @@ function idOf(message: unknown): RequestId | null {
   return isRequestId(id) ? id : null
 }
 
+const ID_AT_FRONT = /^\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*("[^"\\\u0000-\u001f]{1,128}"|-?\d{1,15})\s*[,}]/
+/** Longer than any front that has an id in it. */
+const FRONT_CHARS = 512
+
+/** The id of a request that is not read any further, where it stands in front as our own clients put it; else null. */
+export function idAtFront(text: string): RequestId | null {
+  const id = ID_AT_FRONT.exec(text.slice(0, FRONT_CHARS))?.[1]
+  return id === undefined ? null : (JSON.parse(id) as RequestId)
+}
+
 const refused = (id: RequestId | null, error: BerthError): Incoming => ({ kind: "refused", id, error })
 
 /** Reads one message of a client: its bounds first, then its envelope. The parameters are left to `decodeParams`. */

@@ -4,14 +4,15 @@
  *
  *   S1. At most `inFlightMax` requests are unanswered, each with an id of its own; one more is refused with TOO_MANY.
  *   S2. Every request is answered within `requestMsMax`, if need be with DEADLINE_EXCEEDED (I10).
- *   S3. `messagesPerSecond` after `messagesBurst`, a long message counting as several; beyond it RATE_LIMITED, and after `messagesRefusedMax` of those in a row 4429.
+ *   S3. `messagesPerSecond` after `messagesBurst`, a long message counting as several; beyond it RATE_LIMITED, and after
+ *       `messagesRefusedMax` of those in a row 4429. A long one beyond it is read no further than its id.
  *   S4. When the token has expired the connection closes with 4401 within `expiryCheckMs`, however the wall clock moved.
  */
 import { Cause, Effect, Exit, type Fiber } from "effect"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { Logger } from "../../core/telemetry.ts"
-import { readRequest, type RequestId, writeError, writeResult } from "../protocol/envelope.ts"
+import { idAtFront, readRequest, type RequestId, writeError, writeResult } from "../protocol/envelope.ts"
 import { CLOSE_CODES, type CloseCode } from "../protocol/limits.ts"
 import { isMethodName } from "../protocol/methods.ts"
 import type { Authenticator, Identity } from "./auth.ts"
@@ -58,15 +59,13 @@ export class Session {
   /** One text message. */
   receive(text: string): void {
     if (this.#closed) return
-    const granted = this.#isWithinPace(text.length)
+    const weight = Math.max(1, Math.ceil(text.length / this.#options.limits.messageBytesCounted))
+    const granted = this.#isWithinPace(weight)
+    if (!granted && weight > 1) return this.#refuse(idAtFront(text), this.#tooFast())
     const incoming = readRequest(text)
     if (incoming.kind === "notification") return
     const { id } = incoming
-    if (!granted)
-      return this.#refuse(
-        id,
-        berthError("RATE_LIMITED", `at most ${this.#options.limits.messagesPerSecond} messages a second`),
-      )
+    if (!granted) return this.#refuse(id, this.#tooFast())
     if (incoming.kind === "refused") return this.#refuse(id, incoming.error)
     this.#accept(incoming.id, incoming.method, incoming.params)
   }
@@ -88,17 +87,21 @@ export class Session {
     this.#inFlight.clear()
   }
 
-  #isWithinPace(chars: number): boolean {
+  #tooFast(): BerthError {
+    return berthError("RATE_LIMITED", `at most ${this.#options.limits.messagesPerSecond} messages a second`)
+  }
+
+  #isWithinPace(weight: number): boolean {
     const { limits, clock } = this.#options
     const { bucket, granted } = takeTokens(
       this.#bucket,
       limits.messagesPerSecond,
       limits.messagesBurst,
       clock.monoMs(),
-      Math.max(1, Math.ceil(chars / limits.messageBytesCounted)),
+      weight,
     )
     this.#bucket = bucket
-    this.#refusedInRow = granted ? 0 : this.#refusedInRow + 1
+    this.#refusedInRow = granted ? 0 : this.#refusedInRow + weight
     if (this.#refusedInRow > limits.messagesRefusedMax)
       this.#close(CLOSE_CODES.tooMany, "RATE_LIMITED: too many messages")
     return granted

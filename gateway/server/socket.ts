@@ -13,15 +13,31 @@ const CLOSE_ANSWER_MS = 2_000
 /** A slow reader has megabytes to read before it comes to our close frame. */
 const SLOW_CLOSE_ANSWER_MS = 20_000
 
-function linkOf(socket: WebSocket, close: Link["close"]): Link {
+/** Why a socket is not read just now. It is read again when no reason is left. */
+type Pause = "unsent" | "long"
+
+function readingOf(socket: WebSocket) {
+  const pauses = new Set<Pause>()
+  return {
+    pause: (why: Pause): void => {
+      pauses.add(why)
+      socket.pause()
+    },
+    resume: (why: Pause): void => {
+      if (pauses.delete(why) && pauses.size === 0) socket.resume()
+    },
+  }
+}
+
+function linkOf(socket: WebSocket, reading: ReturnType<typeof readingOf>, close: Link["close"]): Link {
   return {
     send: (text, taken) => {
       // Taken or failed: a failure is followed by `close`, which ends the session.
       if (socket.readyState === socket.OPEN) socket.send(text, taken)
     },
     unsentBytes: () => socket.bufferedAmount,
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
+    pause: () => reading.pause("unsent"),
+    resume: () => reading.resume("unsent"),
     close,
   }
 }
@@ -50,7 +66,8 @@ export function serveSocket(socket: WebSocket, identity: Identity, options: Sess
       socket.terminate(),
     )
   }
-  const session = new Session(linkOf(socket, close), identity, options)
+  const reading = readingOf(socket)
+  const session = new Session(linkOf(socket, reading, close), identity, options)
   const heard = (): void => {
     heardMonoMs = clock.monoMs()
   }
@@ -72,7 +89,13 @@ export function serveSocket(socket: WebSocket, identity: Identity, options: Sess
   socket.on("message", (data, isBinary) => {
     heard()
     if (isBinary) session.receiveBinary()
-    else session.receive(textOf(data))
+    else {
+      const text = textOf(data)
+      session.receive(text)
+      if (text.length <= limits.messageBytesCounted) return
+      reading.pause("long")
+      setImmediate(() => reading.resume("long"))
+    }
   })
   // `ws` closes by itself with 1009, 1008, 1007 or 1002 and tells here why.
   socket.on("error", (error) => logger.info({ owner, err: error }, "a connection broke the protocol"))

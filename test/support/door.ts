@@ -122,7 +122,11 @@ export function rawClient(socket: WebSocket): RawClient {
 }
 
 /** Connects with a token in the header, as programs do. */
-export async function connectRaw(door: Door, token: string, options: ClientOptions = {}): Promise<RawClient> {
+export async function connectRaw(
+  door: Pick<Door, "socketUrl">,
+  token: string,
+  options: ClientOptions = {},
+): Promise<RawClient> {
   const socket = new WebSocket(door.socketUrl, ["berth.v1"], {
     ...options,
     headers: { authorization: `Bearer ${token}`, ...options.headers },
@@ -137,7 +141,7 @@ export async function connectRaw(door: Door, token: string, options: ClientOptio
 
 /** The status and body of a handshake that is refused, or 101. */
 export function handshake(
-  door: Door,
+  door: Pick<Door, "url">,
   options: {
     readonly protocols?: readonly string[]
     readonly headers?: Record<string, string>

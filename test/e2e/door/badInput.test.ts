@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { DOOR } from "../../../gateway/protocol/limits.ts"
+import { BAD_IDS, BAD_MESSAGES, GOOD, ID_METHODS, paramsFor, submitText } from "../../support/abuse/badMessages.ts"
+import {
+  padded,
+  sendBrokenUtf8,
+  sendFragmentsForEver,
+  sendInParts,
+  sendReservedBits,
+} from "../../support/abuse/badFrames.ts"
 import { connectRaw, type Door, openDoor, type RawClient } from "../../support/door.ts"
 
 let door: Door
@@ -19,109 +27,8 @@ const unharmed = async (): Promise<void> => {
   expect((await ann.call("system.info")).result.info.nodeId).toBe("fake-1")
   expect(door.tasks.submitted).toEqual([])
 }
-const submitText = (params: string) => `{"jsonrpc":"2.0","id":"x","method":"task.submit","params":${params}}`
-const good = '"runtime":"python","code":"1"'
-
 describe("a message that is wrong gets a typed error, and nothing is stored", () => {
-  const cases: readonly [name: string, text: string, code: string, path: string | null, says: RegExp][] = [
-    ["no JSON", "{", "PARSE_ERROR", null, /JSON/],
-    ["a batch", `[${submitText(`{${good}}`)}]`, "INVALID_REQUEST", null, /batch/],
-    ["an unknown method", '{"jsonrpc":"2.0","id":"x","method":"task.explode"}', "METHOD_NOT_FOUND", "method", /method/],
-    [
-      "a method named like a property",
-      '{"jsonrpc":"2.0","id":"x","method":"constructor"}',
-      "METHOD_NOT_FOUND",
-      "method",
-      /method/,
-    ],
-    ["a later method", '{"jsonrpc":"2.0","id":"x","method":"worker.drain"}', "NOT_YET", "method", /reserved/],
-    ["an unknown field", submitText(`{${good},"colour":1}`), "INVALID_PARAMS", "params.colour", /not a field/],
-    ["an owner", submitText(`{${good},"owner":"bob"}`), "INVALID_PARAMS", "params.owner", /not a field/],
-    ["an epoch", submitText(`{${good},"epoch":9}`), "INVALID_PARAMS", "params.epoch", /not a field/],
-    ["a priority", submitText(`{${good},"priority":9}`), "INVALID_PARAMS", "params.priority", /not a field/],
-    [
-      "a field of the envelope",
-      '{"jsonrpc":"2.0","id":"x","method":"task.list","owner":"bob"}',
-      "INVALID_REQUEST",
-      "owner",
-      /field/,
-    ],
-    ["a reserved field", submitText(`{${good},"pool":"p"}`), "NOT_YET", "params.pool", /reserved/],
-    [
-      "__proto__",
-      submitText(`{${good},"labels":{"__proto__":"x"}}`),
-      "INVALID_PARAMS",
-      "params.labels.__proto__",
-      /__proto__/,
-    ],
-    [
-      "constructor",
-      submitText('{"handler":"h","input":{"constructor":{"prototype":1}}}'),
-      "INVALID_PARAMS",
-      "params.input.constructor",
-      /constructor/,
-    ],
-    ["1e400", submitText(`{${good},"timeoutMs":1e400}`), "INVALID_PARAMS", "params.timeoutMs", /finite/],
-    [
-      "depth",
-      submitText(`{"handler":"h","input":${"[".repeat(10_000)}${"]".repeat(10_000)}}`),
-      "TOO_LARGE",
-      `params.input${"[0]".repeat(30)}`,
-      /32/,
-    ],
-    ["a hundred thousand levels", "[".repeat(100_000), "PARSE_ERROR", null, /JSON/],
-    [
-      "keys",
-      submitText(`{"handler":"h","input":{${Array.from({ length: 1_001 }, (_, at) => `"k${at}":1`).join()}}}`),
-      "TOO_LARGE",
-      "params.input",
-      /1000/,
-    ],
-    [
-      "a huge key",
-      submitText(`{"${"k".repeat(DOOR.stringBytesMax + 1)}":1}`),
-      "TOO_LARGE",
-      `params["${"k".repeat(64)}"]`,
-      /262144/,
-    ],
-    [
-      "a huge string",
-      submitText(`{"runtime":"python","code":"${"x".repeat(DOOR.stringBytesMax + 1)}"}`),
-      "TOO_LARGE",
-      "params.code",
-      /262144/,
-    ],
-    [
-      "half a character",
-      submitText('{"runtime":"python","code":"\\ud800"}'),
-      "INVALID_PARAMS",
-      "params.code",
-      /Unicode/,
-    ],
-    [
-      "an unknown runtime",
-      submitText('{"runtime":"cobol","code":"1"}'),
-      "RUNTIME_UNKNOWN",
-      "params.runtime",
-      /runtime/,
-    ],
-    [
-      "a time far ahead",
-      submitText(`{${good},"startAtMs":8640000000000000}`),
-      "INVALID_PARAMS",
-      "params.startAtMs",
-      /ahead/,
-    ],
-    [
-      "a path that leaves",
-      submitText('{"runtime":"python","files":[{"path":"../x","content":""}]}'),
-      "INVALID_PARAMS",
-      "params.files[0].path",
-      /normal/,
-    ],
-    ["a NUL", submitText('{"image":"debian","command":["a\\u0000b"]}'), "INVALID_PARAMS", "params.command[0]", /NUL/],
-  ]
-  it.each(cases)("%s", async (_name, text, code, path, says) => {
+  it.each(BAD_MESSAGES)("$name", async ({ text, code, path, says }) => {
     ann.sendText(text)
     const { error } = await ann.next()
     expect({ code: error.data.code, path: error.data.path }).toEqual({ code, path })
@@ -132,17 +39,9 @@ describe("a message that is wrong gets a typed error, and nothing is stored", ()
   })
 
   it("ids that could leave their subject, on every method that takes one", async () => {
-    for (const id of ["a.b", "*", ">", "a b", "a\r\nb", "", "x".repeat(65), "é", "../x", "a\u0000"]) {
-      for (const method of [
-        "task.get",
-        "task.update",
-        "task.cancel",
-        "task.kill",
-        "task.retry",
-        "task.delete",
-        "task.watch",
-      ]) {
-        const answer = await ann.call(method, method === "task.update" ? { id, lane: "low" } : { id })
+    for (const id of BAD_IDS) {
+      for (const method of ID_METHODS) {
+        const answer = await ann.call(method, paramsFor(method, id))
         expect([method, id, answer.error?.data]).toMatchObject([
           method,
           id,
@@ -196,13 +95,13 @@ describe("a message that is wrong gets a typed error, and nothing is stored", ()
   })
 
   it("a message without an id is neither done nor answered", async () => {
-    ann.sendText(`{"jsonrpc":"2.0","method":"task.submit","params":{${good}}}`)
+    ann.sendText(`{"jsonrpc":"2.0","method":"task.submit","params":{${GOOD}}}`)
     await unharmed()
     expect(ann.pending).toEqual([])
   })
 
   it("a binary frame", async () => {
-    ann.socket.send(Buffer.from(submitText(`{${good}}`)))
+    ann.socket.send(Buffer.from(submitText(`{${GOOD}}`)))
     expect((await ann.next()).error.data).toMatchObject({ code: "PARSE_ERROR", path: null })
     await unharmed()
   })
@@ -219,7 +118,6 @@ describe("what breaks the framing ends the connection, and only that one", () =>
   }
 
   it("a message over a mebibyte: 1009; one of exactly a mebibyte is read", async () => {
-    const padded = (bytes: number) => `{${" ".repeat(bytes - 2)}}`
     ann.sendText(padded(DOOR.frameBytesMax))
     expect((await ann.next()).error.data.code).toBe("INVALID_REQUEST")
     ann.sendText(padded(DOOR.frameBytesMax + 1))
@@ -227,37 +125,25 @@ describe("what breaks the framing ends the connection, and only that one", () =>
   })
 
   it("a message of sixty-five fragments: 1008; one of sixty-four is read", async () => {
-    const inParts = (count: number) => {
-      const parts = ['{"id":"parts"', ...Array.from({ length: count - 2 }, () => " "), "}"]
-      for (const [at, data] of parts.entries()) ann.socket.send(data, { fin: at === count - 1 })
-    }
-    inParts(DOOR.fragmentsMax)
+    sendInParts(ann.socket, DOOR.fragmentsMax)
     expect((await ann.next()).id).toBe("parts")
-    inParts(DOOR.fragmentsMax + 1)
+    sendInParts(ann.socket, DOOR.fragmentsMax + 1)
     expect(await ended()).toBe(1008)
   })
 
   it("a message of a million fragments: 1008, long before its end", async () => {
-    let isOpen = true
-    void ann.closed.then(() => (isOpen = false))
-    let sent = 0
-    while (sent < 1_000_000 && isOpen) {
-      for (let at = 0; at < 100; at++, sent++) ann.socket.send("x", { fin: false })
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+    const sent = await sendFragmentsForEver(ann)
     expect(await ended()).toBe(1008)
     expect(sent).toBeLessThan(1_000_000)
   })
 
   it("text that is no UTF-8: 1007", async () => {
-    ann.socket.send(Buffer.from([0xff, 0xfe]), { binary: false })
+    sendBrokenUtf8(ann.socket)
     expect(await ended()).toBe(1007)
   })
 
   it("frames that are none: 1002", async () => {
-    // Reaches below the library: a frame with reserved bits set.
-    const { _socket: tcp } = ann.socket as unknown as { _socket: { write: (bytes: Uint8Array) => void } }
-    tcp.write(new Uint8Array([0xf1, 0x80, 0, 0, 0, 0]))
+    sendReservedBits(ann.socket)
     expect(await ended()).toBe(1002)
   })
 })

@@ -112,6 +112,19 @@ describe("S3: the pace of messages", () => {
     expect(answer(4).result).toBeDefined()
   })
 
+  it("a long one beyond the pace is not read, and brings the end nearer by all that it counts for", async () => {
+    const { session, link } = fakeSession({ messagesBurst: 2, messagesRefusedMax: 8, messageBytesCounted: 1_000 })
+    const long = (id: number) =>
+      `{"jsonrpc":"2.0","id":${id},"method":"task.submit","params":[${" ".repeat(3_000)}no JSON`
+    for (let at = 0; at < 5; at++) session.receive(long(at))
+    expect(link.sent.map(({ id, error }) => [id, error?.data.code])).toEqual([
+      [null, "PARSE_ERROR"],
+      [1, "RATE_LIMITED"],
+      [2, "RATE_LIMITED"],
+    ])
+    expect(link.closes.map(({ code }) => code)).toEqual([4429])
+  })
+
   it("who goes on regardless is closed with 4429", async () => {
     const { session, link } = fakeSession({ messagesBurst: 2, messagesRefusedMax: 3 })
     for (let at = 0; at < 100; at++) session.receive("{")

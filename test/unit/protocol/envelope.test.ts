@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { asBerthError, berthError, ERROR_CODES, type ErrorCode } from "../../../core/errors.ts"
 import {
+  idAtFront,
   readRequest,
   readServerMessage,
   writeError,
@@ -137,5 +138,17 @@ describe("errors on the wire", () => {
     })
     const leaky = asBerthError(new Error("words", { cause: "hidden" }))
     expect(JSON.stringify(toWireError(leaky))).not.toContain("hidden")
+  })
+})
+
+describe("the id of a request that is read no further", () => {
+  it("is the one in front, as our own clients write it, and otherwise none", () => {
+    const front = (id: string) => idAtFront(`{"jsonrpc":"2.0","id":${id},"method":"x","params":{`)
+    expect(idAtFront(writeRequest("r-1", "task.get", { id: "a" }))).toBe("r-1")
+    expect([front("7"), front("-7"), front('"é"')]).toEqual([7, -7, "é"])
+    for (const id of ['""', `"${"x".repeat(129)}"`, '"a\\"b"', "1e3", "1.5", "null", "{}", "1".repeat(16), ""])
+      expect(front(id)).toBeNull()
+    expect(idAtFront('{"id":1,"jsonrpc":"2.0"}')).toBeNull()
+    expect(idAtFront("")).toBeNull()
   })
 })

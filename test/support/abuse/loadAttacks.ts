@@ -1,0 +1,133 @@
+/** Too much of what is allowed once: floods, subscriptions, connections, and readers that do not read. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { DOOR } from "../../../gateway/protocol/limits.ts"
+import { connectRaw, type Message, type RawClient } from "../door.ts"
+import { type Attack, bearer, knock, type Target, told } from "./attack.ts"
+
+const MESSAGES = 20_000
+const SUBSCRIPTIONS = 100_000
+const LARGE_MESSAGES = 1_000
+/** What one of them prints: as much of a stream as is kept, so that every watch of it is served from the log. */
+const PRINTED_BYTES = 1024 * 1024
+
+/** Well after the door gave up, well before it cuts the line. */
+const READS_AFTER_MS = 5_000
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Sends until the other side closes; the code that it closed with. */
+async function pour(client: RawClient, count: number, text: (at: number) => string): Promise<string> {
+  let isOpen = true
+  void client.closed.then(() => (isOpen = false))
+  for (let at = 0; at < count && isOpen; at++) {
+    client.sendText(text(at))
+    if (at % 100 === 99) await turn()
+    // No more than a few messages ahead, else our own backlog would stand before our answer to the close.
+    while (isOpen && client.socket.bufferedAmount > 4 * DOOR.frameBytesMax) await sleep(1)
+  }
+  return `closed ${(await client.closed).code}`
+}
+
+const submitted = async (client: RawClient, code: string): Promise<string> =>
+  (await client.call("task.submit", { runtime: "bash", code })).result.task.id as string
+
+async function untilEnded(client: RawClient, id: string): Promise<void> {
+  await client.call("task.watch", { id })
+  for (let event: Message = null; event?.type !== "end"; ) event = (await client.next()).params?.event
+}
+
+/** What costs the most to look at, and is refused only at its very end. */
+const WIDE = `"handler":"h","input":{"rows":[${"[1,2,3,4],".repeat(19_000)}0]},"x":"${"y".repeat(250_000)}"`
+const large = (at: number): string => {
+  const text = `{"jsonrpc":"2.0","id":"l${at}","method":"task.submit","params":{${WIDE}}}`
+  return text.padEnd(DOOR.frameBytesMax)
+}
+
+/** Watches the same megabyte a hundred times and reads nothing of it, until the door has had enough. */
+async function neverRead(target: Target): Promise<string> {
+  const token = await target.token("never-reads")
+  const writer = await connectRaw(target, token)
+  const id = await submitted(writer, `head -c ${PRINTED_BYTES} /dev/zero | tr '\\0' a`)
+  await untilEnded(writer, id)
+  writer.close()
+  const reader = await connectRaw(target, token)
+  reader.socket.pause()
+  for (let at = 0; at < DOOR.subscriptionsMax; at++)
+    reader.sendText(`{"jsonrpc":"2.0","id":"n${at}","method":"task.watch","params":{"id":"${id}"}}`)
+  // The door gives up after `unsentMsMax`, and leaves twice as long for its last word to be read.
+  await sleep(DOOR.unsentMsMax + READS_AFTER_MS)
+  reader.socket.resume()
+  return `closed ${(await reader.closed).code}`
+}
+
+export const LOAD_ATTACKS: readonly Attack[] = [
+  {
+    name: `a flood of ${MESSAGES} submits`,
+    expected: "closed 4429",
+    run: async (target) =>
+      pour(
+        await connectRaw(target, await target.token("flood")),
+        MESSAGES,
+        (at) =>
+          `{"jsonrpc":"2.0","id":"f${at}","method":"task.submit","params":{"runtime":"bash","code":"true","delayMs":3600000}}`,
+      ),
+  },
+  {
+    name: `${LARGE_MESSAGES} messages of a mebibyte, each as wide as may be`,
+    expected: "closed 4429",
+    run: async (target) => pour(await connectRaw(target, await target.token("large")), LARGE_MESSAGES, large),
+  },
+  {
+    name: `${SUBSCRIPTIONS} subscriptions`,
+    expected: "closed 4429",
+    run: async (target) => {
+      const token = await target.token("subscriptions")
+      const client = await connectRaw(target, token)
+      const id = await submitted(client, "sleep 1")
+      return pour(
+        client,
+        SUBSCRIPTIONS,
+        (at) => `{"jsonrpc":"2.0","id":"w${at}","method":"task.watch","params":{"id":"${id}"}}`,
+      )
+    },
+  },
+  {
+    name: `subscription ${DOOR.subscriptionsMax + 1} of a connection`,
+    expected: "TOO_MANY",
+    run: async (target) => {
+      const client = await connectRaw(target, await target.token("one-more"))
+      const answers: string[] = []
+      for (let at = 0; at <= DOOR.subscriptionsMax; at++) answers.push(told(await client.call("events.watch", {})))
+      client.close()
+      return answers.lastIndexOf("ok") === DOOR.subscriptionsMax - 1 ? (answers.at(-1) ?? "") : answers.join()
+    },
+  },
+  {
+    name: `connection ${DOOR.connectionsPerOwnerMax + 1} of an owner`,
+    expected: "429 TOO_MANY",
+    run: async (target) => {
+      const token = await target.token("many")
+      const clients = await Promise.all(
+        Array.from({ length: DOOR.connectionsPerOwnerMax }, () => connectRaw(target, token)),
+      )
+      const verdict = await knock(target, { headers: bearer(token) })
+      for (const client of clients) client.close()
+      return verdict
+    },
+  },
+  {
+    name: "a client that never reads",
+    expected: "closed 1013",
+    run: neverRead,
+    isPatient: true,
+  },
+  {
+    name: "a peer that fell silent after the handshake",
+    expected: "closed 1006",
+    run: async (target) => {
+      const client = await connectRaw(target, await target.token("silent"), { autoPong: false })
+      return `closed ${(await client.closed).code}`
+    },
+    isPatient: true,
+  },
+]
