@@ -166,8 +166,16 @@ export class TaskService extends Context.Service<
     readonly retry: (principal: Principal, taskId: string) => Answer<TaskView>
     /** Purges a task at rest: output, artifacts and records; a tombstone stays. */
     readonly remove: (principal: Principal, taskId: string) => Answer<{ readonly id: string; readonly seq: Seq }>
-    /** Everything of one task after `fromSeq`, in log order, then live; ends after `end`. */
-    readonly watch: (principal: Principal, taskId: string, fromSeq: Seq) => Stream.Stream<WatchEvent, BerthError>
+    /**
+     * Everything of one task after `fromSeq`, in log order, then live; ends after `end`. Where `follow` is false it ends
+     * with what the log holds now.
+     */
+    readonly watch: (
+      principal: Principal,
+      taskId: string,
+      fromSeq: Seq,
+      follow?: boolean,
+    ) => Stream.Stream<WatchEvent, BerthError>
     /** State events of all tasks that the principal may see, after `fromSeq` (null: from now on), and changes of backends as they come; never ends by itself. */
     readonly watchAll: (
       principal: Principal,

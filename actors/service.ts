@@ -136,8 +136,8 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
         )
       return { id: taskId, seq: yield* purge(deps, state, seq) }
     }),
-    watch: (principal, taskId, fromSeq) =>
-      Stream.unwrap(Effect.as(own(principal, taskId), watchTask(deps, taskId, fromSeq))),
+    watch: (principal, taskId, fromSeq, follow) =>
+      Stream.unwrap(Effect.as(own(principal, taskId), watchTask(deps, taskId, fromSeq, follow))),
     watchAll: (principal, fromSeq) =>
       Stream.unwrap(
         Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) =>

@@ -4,6 +4,7 @@
  *   WA1. Sequences grow; none is sent twice; none of the task's entries after `fromSeq` is left out (I7).
  *   WA2. Output that is not kept is sent without a sequence, and only to whoever watches at that moment.
  *   WA3. When the task is at rest and everything was sent, `end` is sent and the watch is over.
+ *   WA4. Who does not follow gets what the log held when it asked, all of it and no more, however much is printed meanwhile.
  */
 import { Effect, Queue, Stream } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
@@ -50,13 +51,20 @@ const restOf = ({ record }: LogEntry): Status | null => {
   return record.kind === "tombstone" ? (record.status as Status) : null
 }
 
-export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream.Stream<WatchEvent, BerthError> =>
+/** @param follow - false: over when everything was sent that the log holds now, with `end` only if the task is at rest */
+export const watchTask = (
+  deps: WatchDeps,
+  taskId: string,
+  fromSeq: Seq,
+  follow = true,
+): Stream.Stream<WatchEvent, BerthError> =>
   Stream.callback<WatchEvent, BerthError>(
     (queue) =>
       Effect.gen(function* () {
         let lastSeq = fromSeq
         let rest: Status | null = null
         let isCaughtUp = false
+        const untilSeq = follow ? Number.POSITIVE_INFINITY : yield* deps.log.head
         const subscription = yield* deps.hub.subscribe(taskId)
         yield* deps.signals.subscribe(liveOutputSubject(taskId), (payload) => {
           const record = payload as OutputRecord
@@ -75,8 +83,8 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
         const readPages = Effect.gen(function* () {
           for (;;) {
             const page = yield* deps.log.readTask(taskId, lastSeq, PAGE_ENTRIES)
-            for (const entry of page) yield* emit(entry)
-            if (page.length < PAGE_ENTRIES) return
+            for (const entry of page) if (entry.seq <= untilSeq) yield* emit(entry)
+            if (page.length < PAGE_ENTRIES || page.some(({ seq }) => seq > untilSeq)) return
           }
         })
 
@@ -86,12 +94,12 @@ export const watchTask = (deps: WatchDeps, taskId: string, fromSeq: Seq): Stream
         const last = yield* deps.log.last(taskId)
         if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))
         if (last.seq <= lastSeq) rest = restOf(last)
-        while (rest === null) {
+        while (follow && rest === null) {
           const { entries, overflow } = yield* subscription.take
           if (overflow) yield* readPages
           else for (const entry of entries) yield* emit(entry)
         }
-        yield* Queue.offer(queue, { type: "end", seq: lastSeq, taskId, status: rest })
+        if (rest !== null) yield* Queue.offer(queue, { type: "end", seq: lastSeq, taskId, status: rest })
         yield* Queue.end(queue)
       }).pipe(Effect.catch((error) => Queue.fail(queue, error))),
     { bufferSize: EVENTS_BUFFERED_MAX, strategy: "suspend" },

@@ -77,6 +77,8 @@ export type TaskFact =
       readonly wakeAtMs: number | null
       /** `policy`, or the principal who asked. */
       readonly by: string
+      /** Only where it changes: a person who asks for one more attempt takes the deaths before it for settled. */
+      readonly workerDeaths?: number
       readonly atMs: number
     }
 

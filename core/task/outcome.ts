@@ -205,6 +205,14 @@ export const retriedByHand = ({ context, event }: Args): readonly TaskFact[] => 
   const { by, nowMs } = narrow(event, "retry")
   const attempt = context.attempt + 1
   return [
-    { type: "retried", attempt, maxAttempts: Math.max(context.maxAttempts, attempt), wakeAtMs: null, by, atMs: nowMs },
+    {
+      type: "retried",
+      attempt,
+      maxAttempts: Math.max(context.maxAttempts, attempt),
+      wakeAtMs: null,
+      by,
+      workerDeaths: 0,
+      atMs: nowMs,
+    },
   ]
 }

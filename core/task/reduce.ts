@@ -150,6 +150,7 @@ function apply(state: TaskState, fact: Exclude<TaskFact, { type: "submitted" }>)
         attempt: fact.attempt,
         maxAttempts: fact.maxAttempts,
         wakeAtMs: fact.wakeAtMs,
+        workerDeaths: fact.workerDeaths ?? state.workerDeaths,
         stop: null,
         endedAtMs: null,
       }

@@ -222,12 +222,16 @@ export class BerthClient {
 
   #handle(id: string, known: Task | null, duplicate: boolean): TaskHandle {
     const watch: TaskWatch = (options, seen) =>
-      this.#watch<TaskEvent>({ taskId: id, fromSeq: options.fromSeq ?? 0 }, options.signal, (queue) => ({
-        event: (event) => {
-          seen(event)
-          queue.put(event)
-        },
-      }))
+      this.#watch<TaskEvent>(
+        { taskId: id, fromSeq: options.fromSeq ?? 0, follow: options.follow ?? true },
+        options.signal,
+        (queue) => ({
+          event: (event) => {
+            seen(event)
+            queue.put(event)
+          },
+        }),
+      )
     return new TaskHandle(this, watch, this.#waiter, id, known, duplicate)
   }
 

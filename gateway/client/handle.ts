@@ -9,6 +9,8 @@ import type { RestWaiter } from "./restWaiter.ts"
 export interface WatchOptions {
   /** Show what comes after this sequence. Default 0: everything. */
   readonly fromSeq?: number
+  /** False: only what the log holds already, also of a task that goes on; the last event is `end` only if it is at rest. Default true. */
+  readonly follow?: boolean
   readonly signal?: AbortSignal
 }
 

@@ -20,6 +20,8 @@ export interface WatchTarget {
   readonly taskId: string | null
   /** Null: from now on. */
   readonly fromSeq: number | null
+  /** False: only what the log of the task holds already. Default true. */
+  readonly follow?: boolean
 }
 
 export interface WatchOutput {
@@ -123,10 +125,14 @@ export class Watch implements WatchMember {
 
   #ask(): void {
     const fromSeq = this.#cursor?.resume()
-    const id = this.#target.taskId
+    const { follow = true, taskId: id } = this.#target
+    const wanted = follow ? {} : { follow }
     const forget = this.#hub.subscribe(
       id === null ? "events.watch" : "task.watch",
-      { ...(id === null ? {} : { id, minSeq: this.#hub.seq }), ...(fromSeq === undefined ? {} : { fromSeq }) },
+      {
+        ...(id === null ? {} : { id, minSeq: this.#hub.seq, ...wanted }),
+        ...(fromSeq === undefined ? {} : { fromSeq }),
+      },
       ASK_MS_MAX,
       {
         // The state is set here, synchronously: the first event may be the very next frame (R5).

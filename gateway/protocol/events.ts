@@ -64,7 +64,7 @@ export const NOTIFICATIONS = {
     params: Schema.Struct({ subscription: SubscriptionId, event: WireEvent }),
   },
   "subscription.ended": {
-    summary: "A watch is over: `error` is null after the task's `end`, and says otherwise why.",
+    summary: "A watch is over: `error` is null when everything was sent, and says otherwise why.",
     params: Schema.Struct({ subscription: SubscriptionId, error: Schema.NullOr(WireError) }),
   },
 } as const

@@ -136,7 +136,14 @@ export const METHODS = {
   },
   "task.watch": {
     summary: "Sends a task's events as `task.event` until its end: from a sequence, then live, each once and in order.",
-    params: Schema.Struct({ id: TaskId, fromSeq: FromSeq, minSeq: MinSeq }),
+    params: Schema.Struct({
+      id: TaskId,
+      fromSeq: FromSeq,
+      follow: Schema.optionalKey(
+        Schema.Boolean.annotate({ description: "False: over when all was sent that the log holds now. Default true." }),
+      ),
+      minSeq: MinSeq,
+    }),
     result: Schema.Struct({ subscription: SubscriptionId, seq }),
     examples: [{ id: EXAMPLE_ID, fromSeq: 0 }],
   },

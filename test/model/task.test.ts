@@ -137,6 +137,16 @@ describe("can anything impossible happen?", () => {
       if (after.result?.reason === "quarantined") expect(before.workerDeaths).toBe(2)
     })
   })
+
+  it("deaths are forgotten when a person asks for one more attempt, and by nothing else", () => {
+    let forgotten = 0
+    forEveryStep(({ before, after, message }) => {
+      if (after.workerDeaths >= before.workerDeaths) return
+      expect([message.type, after.workerDeaths]).toEqual(["retry", 0])
+      forgotten += 1
+    })
+    expect(forgotten).toBeGreaterThan(0)
+  })
 })
 
 describe("is every place of the machine visited?", () => {

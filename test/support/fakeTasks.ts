@@ -220,10 +220,12 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
           return { id, seq: ++seq }
         }),
       ),
-    watch: (principal, id, fromSeq) =>
+    watch: (principal, id, fromSeq, follows = true) =>
       Stream.unwrap(
         Effect.map(called(`watch ${id}`, own(principal, id)), () =>
-          follow((event) => event.taskId === id, fromSeq, true),
+          follows
+            ? follow((event) => event.taskId === id, fromSeq, true)
+            : Stream.fromIterable(log.filter((event) => event.taskId === id && (event.seq ?? 0) > fromSeq)),
         ),
       ),
     watchAll: (principal, fromSeq) =>

@@ -110,6 +110,7 @@ export const retriedByHand = (state: TaskState, atMs = AT_MS + 9): TaskRecord =>
     maxAttempts: state.attempt + 1,
     wakeAtMs: null,
     by: "ann",
+    workerDeaths: 0,
     atMs,
   })
 

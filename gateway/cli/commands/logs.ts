@@ -13,13 +13,10 @@ import { comeBack } from "./run.ts"
 
 type LogsFlags = CommonFlags & { readonly follow?: boolean; readonly stream?: string }
 
-/** Without -f we leave when nothing came for this long; the log itself does not say "this is all there is so far". */
-const QUIET_MS = 500
-
 /** `logs`. */
 export function declareLogs(program: Command, context: CommandContext): void {
   withServerFlags(program.command("logs"))
-    .description("what a task printed")
+    .description("what a task has printed")
     .argument("<id>")
     .option("-f, --follow", "stay until it has ended, and end with its exit code")
     .option("--stream <name>", "only stdout, or only stderr (without -f)")
@@ -41,22 +38,14 @@ export function declareLogs(program: Command, context: CommandContext): void {
 
 async function printSoFar(handle: TaskHandle, flags: LogsFlags, host: CliHost, printer: Printer): Promise<number> {
   const stream = flags.stream === undefined ? null : parseWord("--stream", flags.stream, OUTPUT_STREAMS)
-  const quiet = new AbortController()
-  const stopListening = host.onSignal(() => quiet.abort())
-  let cancelTimer = () => {}
-  const rearm = () => {
-    cancelTimer()
-    cancelTimer = host.after(QUIET_MS, () => quiet.abort())
-  }
+  const left = new AbortController()
+  const stopListening = host.onSignal(() => left.abort())
   try {
-    for await (const event of handle.events({ signal: quiet.signal })) {
-      rearm()
+    for await (const event of handle.events({ follow: false, signal: left.signal }))
       await print(event, stream, host, printer)
-    }
   } catch (cause) {
-    if (!quiet.signal.aborted) throw cause
+    if (!left.signal.aborted) throw cause
   } finally {
-    cancelTimer()
     stopListening()
   }
   return EXIT.ok

@@ -4,11 +4,11 @@ import type { Method } from "./call.ts"
 
 export const watch: Method<"task.watch"> = {
   role: "user",
-  handle: ({ principal, tasks, connection }, { id, fromSeq = 0, minSeq = 0 }) =>
+  handle: ({ principal, tasks, connection }, { id, fromSeq = 0, follow = true, minSeq = 0 }) =>
     Effect.gen(function* () {
       // An unknown task is told in the answer, not by a subscription that ends at once.
       const task = yield* tasks.get(principal, id, minSeq)
-      const subscription = yield* connection.subscribe(tasks.watch(principal, id, fromSeq))
+      const subscription = yield* connection.subscribe(tasks.watch(principal, id, fromSeq, follow))
       return { subscription, seq: task.seq }
     }),
 }
