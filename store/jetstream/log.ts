@@ -11,6 +11,7 @@
 import type { StoredMsg } from "@nats-io/jetstream"
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
 import type { Durability, EventLog } from "../../core/ports/eventLog.ts"
 import {
   CONTROL_SUBJECT,
@@ -26,11 +27,18 @@ import { decodeRecord, encodeRecord } from "../shared/codec.ts"
 import type { Burials } from "./burials.ts"
 import { logFeed } from "./feed.ts"
 import type { Link } from "./link.ts"
+import { readPage } from "./pages.ts"
 import { logPrefix, type Names } from "./token.ts"
 
 type Found = Effect.Effect<LogEntry | null, BerthError>
 
-export function makeLog(link: Link, names: Names, durability: Durability, burials: Burials): EventLog["Service"] {
+export function makeLog(
+  link: Link,
+  names: Names,
+  clock: Clock["Service"],
+  durability: Durability,
+  burials: Burials,
+): EventLog["Service"] {
   const stream = names.logStream
   const prefix = logPrefix(names)
   const full = (subject: string): string => `${prefix}${subject}`
@@ -53,15 +61,7 @@ export function makeLog(link: Link, names: Names, durability: Durability, burial
     Effect.flatMap(link.firstAfter(stream, full(subject), afterSeq), entryOf)
 
   const readTask = (taskId: string, afterSeq: Seq, entriesMax: number) =>
-    Effect.gen(function* () {
-      const entries: LogEntry[] = []
-      while (entries.length < entriesMax) {
-        const next = yield* after(`t.${taskId}.*`, entries.at(-1)?.seq ?? afterSeq)
-        if (next === null) break
-        entries.push(next)
-      }
-      return entries
-    })
+    readPage({ link, clock, stream, decode }, full(`t.${taskId}.*`), afterSeq, entriesMax)
   const purgeOutput = (taskId: string) => link.purge(stream, full(outputSubject(taskId)))
   /** Where the tombstone is: appended now, or by somebody who did not come to the end of it (JL3). */
   const bury = (taskId: string, expected: Seq, tombstone: TombstoneRecord) =>

@@ -39,11 +39,10 @@ export const look = (
 ): Effect.Effect<readonly Msg[], BerthError> =>
   Effect.suspend(() => {
     const taken: Msg[] = []
+    const onGivenUp = (message: Msg): void => giveBack(link.connection, message)
     const takeFrom = (lane: Lane): Effect.Effect<void, BerthError> =>
       Effect.flatMap(lanes.of(pool, lane), (consumer) =>
-        take(link, clock, lanes.stream, consumer, countMax - taken.length).pipe(
-          // Servers of a cluster hear of a new consumer one after another.
-          Effect.retry({ times: UNHEARD_TRIES_MAX, while: isUnheardPull, schedule: Schedule.spaced(UNHEARD_MS) }),
+        pullNow(link, clock, { stream: lanes.stream, consumer, countMax: countMax - taken.length, onGivenUp }).pipe(
           // The broker may not know the consumer any more: it is made anew next time.
           Effect.tapError(() => Effect.sync(() => lanes.forget(consumer))),
           Effect.map((more) => void taken.push(...more)),
@@ -63,12 +62,26 @@ const refusedPull = (status: number): BerthError =>
   berthError("STORE_UNAVAILABLE", `pulling: the broker answered ${status}`, { cause: status })
 const isUnheardPull = (error: BerthError): boolean => error.cause === NOBODY
 
+interface Pull {
+  readonly stream: string
+  readonly consumer: string
+  readonly countMax: number
+  /** What becomes of a message that was taken for nobody (PU2). */
+  readonly onGivenUp: (message: Msg) => void
+}
+
+/** What a consumer has to give at this moment. Servers of a cluster hear of a new one one after another, hence the patience. */
+export const pullNow = (link: Link, clock: Clock["Service"], pull: Pull): Effect.Effect<readonly Msg[], BerthError> =>
+  Effect.retry(take(link, clock, pull), {
+    times: UNHEARD_TRIES_MAX,
+    while: isUnheardPull,
+    schedule: Schedule.spaced(UNHEARD_MS),
+  })
+
 const take = (
   { connection, onRefused }: Link,
   clock: Clock["Service"],
-  stream: string,
-  consumer: string,
-  countMax: number,
+  { consumer, countMax, onGivenUp, stream }: Pull,
 ): Effect.Effect<readonly Msg[], BerthError> =>
   Effect.callback<readonly Msg[], BerthError>((resume) => {
     const taken: Msg[] = []
@@ -82,7 +95,7 @@ const take = (
           return end(status === NO_MESSAGES || status === BATCH_OVER ? null : refusedPull(status))
         }
         arrived += 1
-        if (isGivenUp) giveBack(connection, message)
+        if (isGivenUp) onGivenUp(message)
         else taken.push(message)
         if (arrived >= countMax) end(null)
       },
@@ -100,7 +113,7 @@ const take = (
     return Effect.sync(() => {
       forget()
       isGivenUp = true
-      for (const message of taken) giveBack(connection, message)
+      taken.forEach(onGivenUp)
       // An answer that is still on its way is waited for, but not for ever: a broker that is away answers nothing.
       clock.after(ANSWER_MS, () => subscription.unsubscribe())
     })
