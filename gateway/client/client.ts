@@ -19,6 +19,7 @@ import { SecretNames } from "./secrets.ts"
 import { SubmitKeys } from "./submitKeys.ts"
 import { TaskList, type TaskQuery } from "./taskList.ts"
 import type { Timing } from "./timing.ts"
+import { TokenRenewal } from "./tokenRenewal.ts"
 import type { Transport } from "./transport.ts"
 import { Watch, type WatchOutput, type WatchTarget } from "./watch.ts"
 import { WatchHub } from "./watchHub.ts"
@@ -66,10 +67,12 @@ export class BerthClient {
           rpc.up()
           this.#hub.up()
           this.#opened()
+          renewal.up(this.#connection.usedToken)
           onConnection(true)
         },
         frame: (text) => rpc.frame(text),
         down: (error) => {
+          renewal.down()
           rpc.down(error)
           this.#hub.down()
           onConnection(false)
@@ -86,6 +89,11 @@ export class BerthClient {
     const rpc = new Rpc(this.#connection, timing, { ...(resolved.paced ? RPC : RPC_UNPACED), pace }, (method, params) =>
       this.#hub.notified(method, params),
     )
+    const renewal = new TokenRenewal({
+      timing,
+      source: () => this.#connection.tokenSource,
+      refresh: (fresh) => this.#calls.call("auth.refresh", { token: fresh }),
+    })
     this.#hub = new WatchHub(rpc, () => this.#connection.isOpen)
     this.#calls = new Calls(rpc, this.#hub, resolved.deadlineMs)
     this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))

@@ -64,6 +64,7 @@ export class Connection {
   /** Grows with each socket; an event of another generation is an echo (C1). */
   #generation = 0
   #token: TokenSource
+  #used = ""
   #attempt = 0
   #urlIndex = 0
   #finalInARow = 0
@@ -89,6 +90,15 @@ export class Connection {
   /** Address of the server in use, or the next to be tried. */
   get url(): string {
     return this.#options.urls[this.#urlIndex % this.#options.urls.length] as string
+  }
+
+  /** The token of the connection that is open. */
+  get usedToken(): string {
+    return this.#used
+  }
+
+  get tokenSource(): TokenSource {
+    return this.#token
   }
 
   /** A token as the next connection would use it. */
@@ -129,6 +139,7 @@ export class Connection {
     const opening = async () => {
       const token = await resolveToken(this.#token)
       if (generation !== this.#generation || this.#state.tag !== "connecting") return
+      this.#used = token
       this.#state.socket = transport.open(
         { url, token },
         {

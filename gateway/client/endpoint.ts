@@ -1,6 +1,6 @@
 import { berthError } from "../../core/errors.ts"
 
-/** A token, or a function that gets a fresh one for every connection. */
+/** A token, or a function that gets a fresh one: for every connection, and for an open one before its token expires. */
 export type TokenSource = string | (() => string | Promise<string>)
 
 const SCHEMES: Readonly<Record<string, string>> = { "http:": "ws:", "https:": "wss:", "ws:": "ws:", "wss:": "wss:" }

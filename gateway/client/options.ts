@@ -4,7 +4,7 @@ import type { Transport } from "./transport.ts"
 
 /** What may be chosen when connecting. Durations are in milliseconds. */
 export interface ConnectOptions {
-  /** A JWT of `berth token`, or a function that gets one; it is called again for every new connection. */
+  /** A JWT of `berth token`, or a function that gets one; it is called again for every new connection, and before a token expires. */
   readonly token: TokenSource
   /** Longest wait for the answer to one call, reconnecting included. Default 30_000. */
   readonly deadlineMs?: number
