@@ -9,14 +9,19 @@ import { type NodeOptions, type NodePorts, rolesOf } from "./roles/parts.ts"
 export const systemInfo = (
   options: NodeOptions,
   { clock, leases, log }: NodePorts,
-  { reading, term }: { readonly reading: Reading; readonly term: () => Term | null },
+  {
+    isWorking,
+    reading,
+    term,
+  }: { readonly reading: Reading; readonly term: () => Term | null; readonly isWorking: () => boolean },
 ): Effect.Effect<SystemInfo, BerthError> =>
   Effect.gen(function* () {
     const headSeq = yield* reading.head
     const checkpointSeq = yield* reading.reached
     const isDeciding = term()?.dispatcher.isDeciding() ?? false
     // Alone, nothing goes on without the leader; in a cluster another node may lead.
-    const trouble = leases === null && !isDeciding ? "the leader has not read its log yet" : reading.trouble()
+    const own = leases === null && !isDeciding ? "the leader has not read its log yet" : reading.trouble()
+    const trouble = own ?? (isWorking() ? null : "the worker has not yet settled what another left")
     return {
       version: options.version,
       clusterId: options.clusterId,

@@ -26,12 +26,13 @@ import { tellBackends } from "./backends.ts"
 import { makeHub } from "./hub.ts"
 import { systemInfo } from "./info.ts"
 import { LEADER_LEASE } from "./leader/election.ts"
+import { persist } from "./persist.ts"
 import { programsLayer } from "./programs.ts"
 import { makeProjector } from "./projector.ts"
 import { type Reading, readingBesideLog, withReached } from "./reading.ts"
 import { NO_LEADER, startLeader } from "./roles/leader.ts"
 import { type NodeOptions, type NodePorts, nodePorts, rolesOf } from "./roles/parts.ts"
-import { makeWorkerRole } from "./roles/worker.ts"
+import { makeWorkerRole, type WorkerRole } from "./roles/worker.ts"
 import { makeService } from "./service.ts"
 import { type RunForever, supervised } from "./supervised.ts"
 import { turnsLayer } from "./turns.ts"
@@ -80,9 +81,9 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePo
   const { handOver, term } = roles.includes("leader")
     ? yield* startLeader(options, ports, { reading, runForever, workerHolds })
     : NO_LEADER
-  if (workerRole !== null) yield* workerRole.begin
+  const isWorking = yield* beginWork(options, ports, reading, workerRole)
 
-  const info = systemInfo(options, ports, { reading, term })
+  const info = systemInfo(options, ports, { reading, term, isWorking })
   const service = makeService({
     ...ports,
     readModel: withReached(ports.readModel, reading),
@@ -106,6 +107,32 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePo
     handOver,
     stop: Effect.andThen(handOver, workerRole?.stop ?? Effect.void),
   } satisfies BerthNode
+})
+
+/**
+ * N1: a predecessor's tasks are found in the read model, so nothing is pulled before that has caught up. A node of a cluster
+ * answers meanwhile, and says that it is not ready; alone, nothing answers before the worker pulls.
+ */
+const beginWork = Effect.fn("beginWork")(function* (
+  { onFatal }: NodeOptions,
+  { clock, leases, random }: NodePorts,
+  reading: Reading,
+  role: WorkerRole | null,
+) {
+  if (role === null) return () => true
+  if (leases === null) {
+    yield* role.begin
+    return () => true
+  }
+  let working = false
+  const begin = Effect.andThen(persist(reading.caughtUp, clock, random), role.begin)
+  yield* Effect.forkScoped(
+    Effect.match(begin, {
+      onSuccess: () => void (working = true),
+      onFailure: (error) => onFatal(`worker: ${error.message}`),
+    }),
+  )
+  return () => working
 })
 
 /** N4. */

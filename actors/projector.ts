@@ -20,6 +20,7 @@ import type { Logger } from "../core/telemetry.ts"
 import type { Reading } from "./reading.ts"
 
 const LOOK_MS = 500
+const WAIT_MS = 20
 /** A log that has not answered for so long is away. */
 const SILENCE_MS_MAX = 3_000
 /** So many entries behind the head is near it. */
@@ -106,7 +107,14 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, readModel }: P
     return behind <= NEAR_ENTRIES || nowMonoMs - provenMonoMs <= NEAR_MS ? null : `${behind} entries behind the log`
   }
 
+  /** PJ3 holds here too: what was removed meanwhile is not waited for. */
+  const caughtUp = Effect.gen(function* () {
+    const wanted = yield* log.head
+    while (position < wanted) yield* clock.sleep(WAIT_MS)
+  })
+
   return {
+    caughtUp,
     run: Effect.raceFirst(followOrStop, lookForever) as Effect.Effect<never, BerthError>,
     reached: Effect.sync(() => position),
     head: Effect.sync(() => Math.max(head ?? 0, position)),

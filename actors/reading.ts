@@ -9,6 +9,8 @@ export interface Reading {
   readonly reached: Effect.Effect<Seq, BerthError>
   /** The log's head, as new as this node knows it without asking anybody far away. */
   readonly head: Effect.Effect<Seq, BerthError>
+  /** Waits until everything is read that the log has at this moment. */
+  readonly caughtUp: Effect.Effect<void, BerthError>
   /** Why this node cannot answer as it should; null: it can. */
   readonly trouble: () => string | null
   /** Who began the newest term, as far as this node has read; null: nobody is known to lead. */
@@ -19,6 +21,7 @@ export interface Reading {
 export const readingBesideLog = ({ log, readModel }: Pick<NodePorts, "log" | "readModel">): Reading => ({
   reached: readModel.checkpoint,
   head: log.head,
+  caughtUp: Effect.void,
   trouble: () => null,
   leaderNode: () => null,
 })

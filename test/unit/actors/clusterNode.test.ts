@@ -58,6 +58,14 @@ const isLeading = async (node: BerthNode, wanted = true): Promise<void> => {
   }
   await until(look, "a leader")
 }
+const isReady = async (node: BerthNode): Promise<void> => {
+  let ready = false
+  const look = (): boolean => {
+    void infoOf(node).then((info) => (ready = info.ready))
+    return ready
+  }
+  await until(look, "a node that is ready")
+}
 const echo = (input: number) => ({ handler: "echo", input })
 
 describe("nodes of a cluster", () => {
@@ -69,6 +77,7 @@ describe("nodes of a cluster", () => {
     expect(await run(rig.log.lastControl)).toBeNull()
     expect((await infoOf(gateway.node)).roles).toEqual(["gateway"])
     const worker = await start("w", "worker")
+    await isReady(worker.node)
     expect(await run(rig.workers.list)).toHaveLength(1)
     expect((await run(gateway.node.service.get(OWNER, task.id, task.seq))).status).toBe("pending")
     const leader = await start("l", "leader")

@@ -1,0 +1,87 @@
+/**
+ * Submits programs all the time, through gateways that come and go, stays with each until it is at rest, and writes down
+ * what was promised and what was seen.
+ */
+import { setTimeout as sleep } from "node:timers/promises"
+import type { BerthClient, BerthError, TaskEvent } from "../../gateway/client/index.ts"
+import { marking } from "../support/clusterProcesses.ts"
+import type { Seeded } from "../support/seeded.ts"
+
+/** One accepted submit, and all that its watch has shown. */
+export interface Watched {
+  readonly id: string
+  /** What the program leaves in the file of marks each time it is started. */
+  readonly word: string
+  readonly events: readonly TaskEvent[]
+}
+
+export interface LoadOptions {
+  readonly clients: readonly BerthClient[]
+  readonly random: Seeded
+  readonly marks: string
+  readonly lanes: number
+  /** At least so many are submitted. */
+  readonly tasks: number
+  /** Goes on beyond `tasks` while it is true. */
+  readonly goesOn: () => boolean
+}
+
+export interface LoadReport {
+  readonly watched: readonly Watched[]
+  /** Calls of submit, and how many of them were acknowledged. */
+  readonly calls: number
+  readonly acknowledged: number
+  readonly refusals: Readonly<Record<string, number>>
+  /** Failures that nobody may see: errors that are not retryable. */
+  readonly faults: readonly string[]
+}
+
+const LINES_MAX = 4
+const EVERY_MS_MAX = 150
+const PAUSE_MS = 200
+
+export async function load(options: LoadOptions): Promise<LoadReport> {
+  const { clients, goesOn, lanes, marks, random, tasks } = options
+  const watched: Watched[] = []
+  const refusals: Record<string, number> = {}
+  const faults: string[] = []
+  let asked = 0
+  let calls = 0
+
+  /** Submits until it is acknowledged: with its key a repeat is no second task. */
+  const submitted = async (client: BerthClient, word: string): Promise<string | null> => {
+    const program = marking(marks, word, random.whole(1, LINES_MAX), random.whole(0, EVERY_MS_MAX))
+    for (;;) {
+      calls += 1
+      try {
+        return (await client.submit({ ...program, idempotencyKey: word })).id
+      } catch (error) {
+        const { code, message, retryable } = error as BerthError
+        refusals[code] = (refusals[code] ?? 0) + 1
+        if (!retryable) {
+          faults.push(`${word}: submit said ${code}: ${message}`)
+          return null
+        }
+        await sleep(PAUSE_MS)
+      }
+    }
+  }
+  const lane = async (client: BerthClient): Promise<void> => {
+    while (asked < tasks || goesOn()) {
+      asked += 1
+      const word = `c${random.seed}-${asked}`
+      const id = await submitted(client, word)
+      if (id === null) continue
+      const events: TaskEvent[] = []
+      watched.push({ id, word, events })
+      try {
+        for await (const event of client.watch(id)) events.push(event)
+      } catch (error) {
+        const { code, message } = error as BerthError
+        faults.push(`${word}: its watch said ${code}: ${message}`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, (_, n) => lane(clients[n % clients.length] as BerthClient)))
+  return { watched, calls, acknowledged: watched.length, refusals, faults }
+}

@@ -1,0 +1,22 @@
+/** `npm run chaos [-- --tasks N --kills N --seed N]`: the long form of the chaos drill; prints a report as JSON, exits 1 on any violation. */
+import { parseArgs } from "node:util"
+import { findNats } from "../../gateway/provision/nats.ts"
+import { chosenSeed, seeded } from "../support/seeded.ts"
+import { chaos } from "./chaos.ts"
+
+const { values } = parseArgs({
+  options: { tasks: { type: "string" }, kills: { type: "string" }, seed: { type: "string" } },
+})
+const [server] = await findNats()
+if (server === undefined) throw new Error("no nats-server was found: npm run provision -- nats")
+const report = await chaos(server, {
+  random: seeded(Number(values.seed ?? chosenSeed())),
+  tasks: Number(values.tasks ?? 50_000),
+  kills: Number(values.kills ?? 500),
+  lanes: 64,
+  pauseMsMax: 3_000,
+  downMsMax: 1_500,
+  note: (text) => void process.stderr.write(`${text}\n`),
+})
+process.stdout.write(`${JSON.stringify({ ...report, server: server.version }, null, 2)}\n`)
+process.exitCode = report.violations.length === 0 && report.slotsHeld === 0 ? 0 : 1
