@@ -37,6 +37,11 @@ export interface JetstreamOptions extends LinkOptions {
   readonly manages?: boolean
   /** Monitoring addresses of the servers. Default: port 8222 of `servers`. They tell what an append means. */
   readonly monitors?: readonly string[]
+  /**
+   * Bytes that log and blobs may take together, three quarters the log; for streams that are made. A broker that is full
+   * renews no lease: keep it below what the broker has. Left out: whatever comes.
+   */
+  readonly bytesMax?: number
   /** A wake-up that was neither settled nor given back by then is delivered again. Default 30,000. */
   readonly ackWaitMs?: number
   /** The largest single blob. Default 64 MiB. */
@@ -60,7 +65,7 @@ export const jetstreamPorts = (
       const names = yield* Effect.try({ try: () => namesOf(options.cluster), catch: (error) => error as BerthError })
       const link = yield* openLink(options)
       const manages = options.manages ?? true
-      yield* ensureStreams(link, names, options.replicas ?? null, manages)
+      yield* ensureStreams(link, names, options, manages)
       const durability = yield* readDurability(
         link,
         names.logStream,

@@ -2,7 +2,7 @@ import { AckPolicy, type ConsumerInfo, JetStreamApiError } from "@nats-io/jetstr
 import { nanos } from "@nats-io/transport-node"
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
-import type { Lane } from "../../core/words.ts"
+import { LANES, type Lane } from "../../core/words.ts"
 import type { Link } from "./link.ts"
 import { type Names, toToken } from "./token.ts"
 
@@ -15,8 +15,8 @@ export interface Lanes {
   /** The consumer's name. */
   readonly of: (pool: string, lane: Lane) => Effect.Effect<string, BerthError>
   readonly info: (pool: string, lane: Lane) => Effect.Effect<ConsumerInfo, BerthError>
-  /** The broker does not know it any more: make it anew next time. */
-  readonly forget: (consumer: string) => void
+  /** The broker does not know one of a pool's any more, and so perhaps none: make them anew next time. */
+  readonly forget: (pool: string) => void
 }
 
 export function makeLanes(link: Link, names: Names, ackWaitMs: number): Lanes {
@@ -51,7 +51,7 @@ export function makeLanes(link: Link, names: Names, ackWaitMs: number): Lanes {
       Effect.flatMap(of(pool, lane), (consumer) =>
         link.ask(`counting ${pool}'s lane ${lane}`, () => link.jsm.consumers.info(names.queueStream, consumer)),
       ),
-    forget: (consumer) => void known.delete(consumer),
+    forget: (pool) => LANES.forEach((lane) => known.delete(consumerName(pool, lane))),
   }
 }
 

@@ -44,7 +44,7 @@ export const look = (
       Effect.flatMap(lanes.of(pool, lane), (consumer) =>
         pullNow(link, clock, { stream: lanes.stream, consumer, countMax: countMax - taken.length, onGivenUp }).pipe(
           // The broker may not know the consumer any more: it is made anew next time.
-          Effect.tapError(() => Effect.sync(() => lanes.forget(consumer))),
+          Effect.tapError(() => Effect.sync(() => lanes.forget(pool))),
           Effect.map((more) => void taken.push(...more)),
         ),
       )

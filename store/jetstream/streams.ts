@@ -48,10 +48,24 @@ const queue = (names: Names, replicas: number, version: readonly number[]): Conf
   ...(replicas === 1 && isAtLeast(version, PERSIST_MODE_SINCE) ? { persist_mode: PersistMode.Async } : {}),
 })
 
-const streamsOf = (names: Names, replicas: number, version: readonly number[]): readonly Config[] => [
-  base(names.logStream, [`${names.prefix}log.>`], replicas),
+/** What may be asked of streams that are made. */
+export interface StreamWishes {
+  readonly replicas?: number
+  readonly bytesMax?: number
+}
+
+const LOG_SHARE = 0.75
+const limited = (config: Config, bytesMax: number | undefined, share: number): Config =>
+  bytesMax === undefined ? config : { ...config, max_bytes: Math.floor(bytesMax * share) }
+
+const streamsOf = (
+  names: Names,
+  { bytesMax, replicas = 1 }: StreamWishes,
+  version: readonly number[],
+): readonly Config[] => [
+  limited(base(names.logStream, [`${names.prefix}log.>`], replicas), bytesMax, LOG_SHARE),
   queue(names, replicas, version),
-  cells(names.blobStream, [`${names.prefix}blob.>`], replicas),
+  limited(cells(names.blobStream, [`${names.prefix}blob.>`], replicas), bytesMax, 1 - LOG_SHARE),
   bucket(names.leaseBucket, replicas),
   bucket(names.workerBucket, replicas),
   bucket(names.secretBucket, replicas),
@@ -60,18 +74,17 @@ const streamsOf = (names: Names, replicas: number, version: readonly number[]): 
 /**
  * Makes what is missing, or, for who may not, waits until somebody has. Fails with CONFIG_INVALID where an existing stream
  * would break a promise of the ports or has other replicas than were asked for: nobody shrinks a cluster by a start.
- *
- * @param replicas - of each stream; null: as they are, and 1 where they are made
+ * Replicas that nobody asks for are as they are, and 1 where streams are made.
  */
 export const ensureStreams = (
   link: Link,
   names: Names,
-  replicas: number | null,
+  wishes: StreamWishes,
   mayMake: boolean,
 ): Effect.Effect<void, BerthError> =>
   Effect.forEach(
-    streamsOf(names, replicas ?? 1, link.version),
-    (config) => ensure(link, config, replicas, mayMake ? null : WAIT_TRIES_MAX),
+    streamsOf(names, wishes, link.version),
+    (config) => ensure(link, config, wishes.replicas ?? null, mayMake ? null : WAIT_TRIES_MAX),
     { discard: true },
   )
 
