@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { describe, it } from "vitest"
 import { isDebianRoot } from "../../gateway/provision/debian.ts"
 import { type FoundEngine, findDocker } from "../../gateway/provision/engine.ts"
@@ -5,11 +6,11 @@ import { type FoundNats, findNats, type NatsSeries, serves } from "../../gateway
 
 /**
  * The one place that knows what a test may need from outside. What is missing is a skip that says why; where
- * BERTH_REQUIRE names it (`docker`, `nats`, comma-separated) it is a failure.
+ * BERTH_REQUIRE names it (`docker`, `nats`, `cc`, comma-separated) it is a failure.
  */
 const required = new Set((process.env["BERTH_REQUIRE"] ?? "").split(",").map((name) => name.trim()))
 
-type Needed = "docker" | "nats"
+type Needed = "docker" | "nats" | "cc"
 
 const suite = <A>(title: string, name: Needed, found: A | null, hint: string, body: (found: A) => void): void => {
   if (found !== null) {
@@ -40,6 +41,20 @@ export const describeWithDocker = (title: string, body: (engine: FoundEngine) =>
 export const describeWithNats = (title: string, series: NatsSeries, body: (server: FoundNats) => void): void => {
   const found = servers.find((server) => serves(series, server)) ?? null
   suite(title, "nats", found, `no server of series ${series} was found; see npm run provision -- nats nats-2.10`, body)
+}
+
+/** Registers a suite that lies to a process from outside, through a library that is compiled here. */
+export const describeWithShim = (title: string, body: () => void): void =>
+  suite(title, "cc", canCompile(), "there is no C compiler on a Linux here", body)
+
+function canCompile(): true | null {
+  if (process.platform !== "linux") return null
+  try {
+    execFileSync("cc", ["--version"], { stdio: "ignore" })
+    return true
+  } catch {
+    return null
+  }
 }
 
 /** Registers a suite that installs or starts something of its own. What it makes is as good as an engine that was required. */
