@@ -3,7 +3,8 @@
  *
  *   D1. Nothing is admitted before this leader's `termBegan` is durable and its own fold has read that far (I3).
  *   D2. An admission is durable before its wake-up is published; a crash in between is made good by the next leader.
- *   D3. No pool gets more admissions than it has slots (of workers that take work) and lookahead, no owner more than its limit.
+ *   D3. No pool gets more admissions than it has slots (of workers that take work) and lookahead, no owner more than its limit;
+ *       a task that no worker takes now is not admitted and holds nothing, and one that only some take waits for room with them.
  *   D4. Appends to `control` follow one another under compare-and-set: a conflict means another leader, and this one ends.
  */
 import { Effect, Latch, Stream } from "effect"
@@ -13,15 +14,18 @@ import { LIMITS } from "../../core/limits.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
 import type { Failpoints } from "../../core/ports/failpoints.ts"
-import type { Queue, WakeUp } from "../../core/ports/queue.ts"
+import type { Queue } from "../../core/ports/queue.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
-import type { Workers } from "../../core/ports/workers.ts"
+import type { Signals } from "../../core/ports/signals.ts"
+import type { WorkerInfo, Workers } from "../../core/ports/workers.ts"
 import type { Admission, LogEntry, Seq } from "../../core/record.ts"
-import { type Credit, creditsOf } from "../../core/policy/credit.ts"
+import { type Credit, creditsOf, Placing } from "../../core/policy/credit.ts"
+import { routeOf } from "../../core/policy/route.ts"
 import type { Waiting } from "../../core/policy/waiting.ts"
 import { makeControlLog } from "./controlLog.ts"
 import { LeaderFold } from "./fold.ts"
+import { type AddressedWakeUp, WakeUps } from "./wakeUps.ts"
 
 const SCAN_ROWS = 1_000
 /** Workers come and go without a record; their list is read again at least this often. */
@@ -33,6 +37,7 @@ export interface DispatcherDeps {
   readonly log: EventLog["Service"]
   readonly readModel: ReadModel["Service"]
   readonly queue: Queue["Service"]
+  readonly signals: Signals["Service"]
   readonly workers: Workers["Service"]
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
@@ -40,6 +45,12 @@ export interface DispatcherDeps {
   readonly onAdmitted: (count: number) => void
   /** Sees every entry after this leader's fold has; the timers listen here. */
   readonly onEntries: (entries: readonly LogEntry[]) => void
+}
+
+/** A task that is admitted, and the worker that it goes to; null: any of its pool. */
+interface Chosen {
+  readonly waiting: Waiting
+  readonly worker: string | null
 }
 
 export interface Dispatcher {
@@ -55,10 +66,11 @@ export interface Dispatcher {
 }
 
 export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
-  const { clock, config, failpoints, log, queue, readModel, workers } = deps
+  const { clock, config, failpoints, log, queue, readModel, signals, workers } = deps
   const fold = new LeaderFold(config.starvationMax)
   const changed = Latch.makeUnsafe(true)
   const control = makeControlLog(deps)
+  const wakeUps = new WakeUps(queue, signals)
   let termSeq: Seq = 0
   let deciding = false
 
@@ -83,24 +95,30 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
       }),
     )
 
-  const choose = (pool: string, { routes, slots }: Credit): readonly Waiting[] => {
-    const chosen: Waiting[] = []
+  const placingIn = (pool: string, takers: readonly WorkerInfo[]): Placing => {
+    const held = [...fold.slots.all()].filter((slot) => slot.pool === pool)
+    return new Placing(takers, wakeUps.addressed(held), config.lookahead)
+  }
+
+  const choose = (pool: string, { slots, workers: takers }: Credit): readonly Chosen[] => {
+    const chosen: Chosen[] = []
+    const placing = placingIn(pool, takers)
     const chosenOf = new Map<string, number>()
     const mayHold = (owner: string): boolean =>
       fold.slots.ofOwner(owner) + (chosenOf.get(owner) ?? 0) < config.ownerSlotsMax
     while (chosen.length < Math.min(slots - fold.slots.ofPool(pool), LIMITS.admissionsPerRecordMax)) {
-      const next = fold.waiting.take(routes, mayHold)
+      const next = fold.waiting.take((route) => route.pool === pool && placing.isOpen(route), mayHold)
       if (next === null) break
-      chosen.push(next)
+      chosen.push({ waiting: next, worker: placing.place(next.route) })
       fold.admitting.add(next.taskId)
       chosenOf.set(next.owner, (chosenOf.get(next.owner) ?? 0) + 1)
     }
     return chosen
   }
 
-  const admit = (chosen: readonly Waiting[]): Effect.Effect<void, BerthError> =>
+  const admit = (chosen: readonly Chosen[]): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
-      const admissions: readonly Admission[] = chosen.map(({ epoch, owner, pool, taskId }) => ({
+      const admissions: readonly Admission[] = chosen.map(({ waiting: { epoch, owner, pool, taskId } }) => ({
         taskId,
         owner,
         pool,
@@ -110,14 +128,17 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
       const seq = yield* control.admit(admissions)
       yield* failpoints.hit("admit.afterAppend")
       for (const admission of admissions) fold.applyAdmission(admission, seq)
-      yield* queue.publish(
-        chosen.map(({ epoch, lane, pool, taskId }) => ({ pool, lane, taskId, epoch, admission: seq })),
+      yield* wakeUps.send(
+        chosen.map(({ waiting: { epoch, lane, pool, taskId }, worker }) => ({
+          wakeUp: { pool, lane, taskId, epoch, admission: seq },
+          worker,
+        })),
       )
       yield* failpoints.hit("admit.afterPublish")
       deps.onAdmitted(admissions.length)
     }).pipe(
-      Effect.tapError(() => Effect.sync(() => fold.giveBack(chosen))),
-      Effect.ensuring(Effect.sync(() => chosen.forEach(({ taskId }) => fold.admitting.delete(taskId)))),
+      Effect.tapError(() => Effect.sync(() => fold.giveBack(chosen.map(({ waiting }) => waiting)))),
+      Effect.ensuring(Effect.sync(() => chosen.forEach(({ waiting }) => fold.admitting.delete(waiting.taskId)))),
     )
 
   const decide = Effect.gen(function* () {
@@ -131,13 +152,18 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
   })
 
   const republish = Effect.gen(function* () {
-    const wakeUps: WakeUp[] = []
-    for (const { admission, epoch, running, taskId } of fold.slots.all()) {
+    const again: AddressedWakeUp[] = []
+    const placings = new Map<string, Placing>()
+    const credits = creditsOf(yield* workers.list, config.lookahead)
+    for (const { admission, epoch, pool, running, taskId } of fold.slots.all()) {
       const row = running ? null : yield* readModel.get(taskId)
-      if (row?.state.status === "pending")
-        wakeUps.push({ pool: row.state.spec.pool, lane: row.state.spec.lane, taskId, epoch, admission })
+      if (row?.state.status !== "pending") continue
+      const placing = placings.get(pool) ?? placingIn(pool, credits.get(pool)?.workers ?? [])
+      placings.set(pool, placing)
+      const wakeUp = { pool, lane: row.state.spec.lane, taskId, epoch, admission }
+      again.push({ wakeUp, worker: placing.place(routeOf(row.state.spec)) })
     }
-    if (wakeUps.length > 0) yield* queue.publish(wakeUps)
+    yield* wakeUps.send(again)
   })
 
   const decideForever = Effect.gen(function* () {

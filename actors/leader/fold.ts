@@ -1,7 +1,8 @@
 import type { Admission, LogEntry, Seq } from "../../core/record.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import { SlotFold } from "../../core/policy/slots.ts"
-import { routeOf, type Waiting, WaitingIndex } from "../../core/policy/waiting.ts"
+import { routeOf } from "../../core/policy/route.ts"
+import { type Waiting, WaitingIndex } from "../../core/policy/waiting.ts"
 import { isAdmissible, nextEpoch, type TaskState } from "../../core/task/state.ts"
 
 /**
@@ -85,7 +86,7 @@ const admissionOf = (state: TaskState) => ({
   taskId: state.id,
   owner: state.owner,
   pool: state.spec.pool,
-  route: routeOf(state.spec.pool, state.spec.kind),
+  route: routeOf(state.spec),
   lane: state.spec.lane,
   epoch: nextEpoch(state),
 })

@@ -5,9 +5,11 @@
 import { createHash } from "node:crypto"
 import { Effect, Fiber, Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
+import type { Possessions } from "../../core/policy/route.ts"
 import { DEFAULT_POOL } from "../../core/task/prepare.ts"
 import type { Telemetry } from "../../core/telemetry.ts"
 import type { Deps } from "../worker/held.ts"
+import type { Engines } from "../worker/engines.ts"
 import { thisProcess } from "../worker/hostProcess.ts"
 import { embeddedLife, type Incarnation, leasedLife, type LifeOptions } from "../worker/incarnation.ts"
 import { runningTasks, takeOver } from "../worker/takeover.ts"
@@ -16,6 +18,8 @@ import type { NodeOptions, NodePorts } from "./parts.ts"
 
 /** How long the next life waits for the last one to have removed everything. */
 const ABANDON_MS_MAX = 5_000
+/** Of an id: enough to be unique among the lives of one node. */
+const LIFE_LETTERS = [4, 13] as const
 
 export interface WorkerRole {
   /** Whoever the worker is now: its name changes when it has lost a lease. */
@@ -47,9 +51,12 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
       (name) => name !== worker.name,
     ),
   )
-  // No name is ever used twice: nobody may take a new worker for the one that was revoked.
+  // No name is ever used twice: nobody may take a new worker for the one that was revoked. All of a node's begin alike, for
+  // the broker lets a node write its own leases only.
   const next = Effect.suspend(() =>
-    leased === null ? embedded : leasedLife({ ...life, ...leased }, `w${ports.random.id()}`),
+    leased === null
+      ? embedded
+      : leasedLife({ ...life, ...leased }, `${options.nodeId}.${ports.random.id().slice(...LIFE_LETTERS)}`),
   ).pipe(Effect.tap(({ worker }) => Effect.sync(() => worker.setDraining(isDraining))))
   let now: Incarnation = yield* next
 
@@ -105,10 +112,13 @@ const lifeOptions = (options: NodeOptions, ports: NodePorts): LifeOptions => {
   const { config, executors: all, logger, telemetry } = options
   const forKind = (kind: string) => all.find(({ kinds }) => kinds.some((one) => one === kind)) ?? null
   const executors = { all, forKind }
+  const pool = options.pool ?? DEFAULT_POOL
+  const { handlers, labels = {} } = options
+  const has = ({ isolations }: Engines): Possessions => ({ pool, handlers, isolations, labels })
   return {
     worker: {
       ...ports,
-      pool: options.pool ?? DEFAULT_POOL,
+      pool,
       slots: config.slots,
       overdueMs: config.overdueMs,
       outputFlushMs: config.outputFlushMs,
@@ -125,17 +135,15 @@ const lifeOptions = (options: NodeOptions, ports: NodePorts): LifeOptions => {
       onLost: (cause) => telemetry.count("lost", { cause }),
     },
     workers: ports.workers,
+    has,
     info: (worker, engines) => ({
+      ...has(engines),
       worker: worker.name,
       engineId: engines.ids[0] ?? null,
-      pool: options.pool ?? DEFAULT_POOL,
       slots: config.slots,
       // A backend that does not answer is given nothing, and the others go on.
       kinds: all.filter((executor) => executor.accepting()).flatMap(({ kinds }) => kinds),
       kindsUnavailable: all.filter((executor) => !executor.accepting()).flatMap(({ kinds }) => kinds),
-      handlers: options.handlers,
-      isolations: engines.isolations,
-      labels: options.labels ?? {},
       draining: worker.isDraining(),
       accepting: worker.accepting(),
       version: options.version,

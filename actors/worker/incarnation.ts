@@ -10,6 +10,7 @@
 import { Effect, Exit, Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import { leaseTimes } from "../../core/policy/lease.ts"
+import { meets, type Possessions, routeOf } from "../../core/policy/route.ts"
 import type { Leases } from "../../core/ports/leases.ts"
 import type { Workers } from "../../core/ports/workers.ts"
 import type { Logger, Telemetry } from "../../core/telemetry.ts"
@@ -28,9 +29,12 @@ import type { TakeoverDeps } from "./takeover.ts"
 import { makeWorker, type Worker } from "./worker.ts"
 
 export interface LifeOptions {
-  readonly worker: Omit<WorkerOptions, "isFenceOpen" | "deps" | "name"> & { readonly deps: Omit<Deps, "fenceOpen"> }
+  readonly worker: Omit<WorkerOptions, "isFenceOpen" | "deps" | "name" | "meets"> & {
+    readonly deps: Omit<Deps, "fenceOpen">
+  }
   readonly takeover: Omit<TakeoverDeps, "worker" | "candidates" | "rest" | "hasEnded">
   readonly workers: Workers["Service"]
+  readonly has: (engines: Engines) => Possessions
   readonly info: (worker: Worker, engines: Engines) => ReturnType<Parameters<typeof makeRegistration>[0]["info"]>
   readonly logger: Logger
   readonly telemetry: Telemetry
@@ -50,10 +54,11 @@ export interface Incarnation {
 
 const OPEN: Pick<Fence, "isOpen" | "open"> = { isOpen: () => true, open: Effect.void }
 
-const workerOf = (options: LifeOptions, name: string, fence: Pick<Fence, "isOpen" | "open">) =>
+const workerOf = (options: LifeOptions, name: string, fence: Pick<Fence, "isOpen" | "open">, engines: Engines) =>
   makeWorker({
     ...options.worker,
     name,
+    meets: (spec) => meets(options.has(engines), routeOf(spec)),
     isFenceOpen: fence.isOpen,
     deps: { ...options.worker.deps, fenceOpen: fence.open },
   })
@@ -98,10 +103,11 @@ export const embeddedLife = (
 ): Effect.Effect<Incarnation, BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const worker = yield* workerOf(options, name, OPEN)
+    const engines = new Engines(options.worker.executors.all, options.worker.deps.clock)
+    const worker = yield* workerOf(options, name, OPEN, engines)
     const given = {
       isGone: () => Effect.succeed(true),
-      engines: new Engines(options.worker.executors.all, options.worker.deps.clock),
+      engines,
       maySpeak: () => true,
     }
     return {
@@ -168,7 +174,7 @@ export const leasedLife = (
         inBackground(tellGoesOn(options.worker.deps, paused))
       },
     })
-    const worker: Worker = yield* Scope.provide(workerOf(options, name, fence), scope)
+    const worker: Worker = yield* Scope.provide(workerOf(options, name, fence, engines), scope)
     yield* persist(lease.acquire, clock, random)
     yield* Effect.forkIn(lease.keep, scope)
     yield* Effect.forkIn(fence.run, scope)

@@ -1,8 +1,13 @@
 import type { Executors } from "../../core/ports/executor.ts"
 import type { Queue } from "../../core/ports/queue.ts"
-import type { Signals } from "../../core/ports/signals.ts"
+import type { DirectWakeUp, Signals } from "../../core/ports/signals.ts"
+import type { Command } from "../../core/task/decide.ts"
+import type { TaskSpec } from "../../core/task/spec.ts"
 import type { Programs } from "../programs.ts"
 import type { Deps } from "./held.ts"
+
+/** What is sent on a worker's subject. */
+export type WorkerSignal = Command | DirectWakeUp
 
 export interface WorkerOptions {
   readonly name: string
@@ -15,6 +20,8 @@ export interface WorkerOptions {
   readonly signals: Signals["Service"]
   readonly programs: Programs["Service"]
   readonly deps: Deps
+  /** Whether this worker has what a task requires; one that it has not is for another. */
+  readonly meets: (spec: TaskSpec) => boolean
   /** The worker cannot go on; its parent starts another one. */
   readonly onEscalate: (reason: string) => void
   /** False while the worker's lease is not trusted: nothing is pulled or started. */

@@ -29,8 +29,11 @@ interface Gone {
   readonly hasEnded: boolean
 }
 
-const unlessConflict = <A>(effect: Effect.Effect<A, BerthError>): Effect.Effect<A | null, BerthError> =>
-  Effect.catch(effect, (error) => (error.code === "VERSION_CONFLICT" ? Effect.succeed(null) : Effect.fail(error)))
+/** Null where somebody else was first, or where this node may not: a broker may let it write its own leases only. */
+const ifMine = <A>(effect: Effect.Effect<A, BerthError>): Effect.Effect<A | null, BerthError> =>
+  Effect.catch(effect, (error) =>
+    error.code === "VERSION_CONFLICT" || !error.retryable ? Effect.succeed(null) : Effect.fail(error),
+  )
 
 /** PD1. Only workers that this one has something in common with: an engine, or a table of processes. */
 const findGone = ({ engines, leases, process, worker }: PredecessorsDeps): Effect.Effect<readonly Gone[], BerthError> =>
@@ -55,7 +58,7 @@ export const settlePredecessors = (deps: PredecessorsDeps): Effect.Effect<void, 
     yield* lease.renew
     const revoked: Gone[] = []
     for (const gone of found) {
-      const now = gone.lease.revoked ? gone.lease : yield* unlessConflict(leases.revoke(gone.lease))
+      const now = gone.lease.revoked ? gone.lease : yield* ifMine(leases.revoke(gone.lease))
       if (now !== null) revoked.push({ ...gone, lease: now })
     }
     const names = new Set(revoked.map((gone) => workerOfLease(gone.lease)))
@@ -71,7 +74,7 @@ export const settlePredecessors = (deps: PredecessorsDeps): Effect.Effect<void, 
     })
     const takeover = { ...deps, candidates, rest: "leader", hasEnded: (name: string) => ended.has(name) } as const
     yield* takeOver(takeover, (name) => names.has(name))
-    for (const gone of revoked) yield* unlessConflict(leases.release(gone.lease))
+    for (const gone of revoked) yield* ifMine(leases.release(gone.lease))
     claim([])
     yield* lease.renew
   })

@@ -59,8 +59,10 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
     const { state } = yield* turns.load(taskId)
     if (isOurs(state, wakeUp.epoch)) return yield* begin(state, ack, entry)
     const executor = executors.forKind(state.spec.kind)
-    if (!isStartable(state, wakeUp.epoch, clock.nowMs()) || executor === null)
+    if (!isStartable(state, wakeUp.epoch, clock.nowMs()))
       return yield* Effect.fail(berthError("WRONG_STATE", "nothing to start"))
+    if (executor === null || !options.meets(state.spec))
+      return yield* Effect.fail(berthError("OVERLOADED", "another worker of the pool can take this task"))
     if (!executor.accepting())
       return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the ${executor.name} backend does not answer`))
     const engineId = yield* executor.engineId

@@ -12,15 +12,15 @@ import { Effect, type Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import type { Placement, StopMode } from "../../core/ports/executor.ts"
 import { workerSubject } from "../../core/ports/signals.ts"
-import type { Command } from "../../core/task/decide.ts"
 import type { TaskState } from "../../core/task/state.ts"
 import { RESTART_INTENSITY } from "../../core/policy/supervise.ts"
 import type { HeldPlace } from "./fence.ts"
 import type { Held } from "./held.ts"
 import { handBack } from "./giveBack.ts"
 import { Hands } from "./hands.ts"
-import type { WorkerOptions } from "./options.ts"
+import type { WorkerOptions, WorkerSignal } from "./options.ts"
 import { makeSpawn } from "./spawn.ts"
+import { makeDirect } from "./direct.ts"
 import { makeAccept } from "./starting.ts"
 import { startSupervisor } from "./supervisor.ts"
 
@@ -124,9 +124,11 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       yield* Effect.forEach(deliveries, (delivery) => Effect.forkIn(accept(delivery), scope), { discard: true })
     }).pipe(Effect.catch(() => clock.sleep(REFUSED_PAUSE_MS)))
 
+    const acceptDirect = makeDirect({ hands, accept, startsNothing: () => draining || closing !== null })
     yield* options.signals.subscribe(workerSubject(options.name), (payload) => {
-      const command = payload as Command
+      const command = payload as WorkerSignal
       if (command.type === "signalStop") stop(command.taskId, command.mode)
+      if (command.type === "wakeUp") Effect.runFork(Effect.forkIn(acceptDirect(command.wakeUp), scope))
     })
 
     const close = (how: "detach" | "abandon"): Effect.Effect<void> =>

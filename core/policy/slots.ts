@@ -14,6 +14,8 @@ export interface HeldSlot {
   /** Sequence of the admission; 0 when only the task's own record is known. */
   readonly admission: number
   readonly running: boolean
+  /** Who runs it; null while it waits to be pulled. */
+  readonly worker: string | null
 }
 
 export class SlotFold {
@@ -33,7 +35,15 @@ export class SlotFold {
     if (status === "running") {
       this.waitingEpoch.delete(taskId)
       const admission = this.held.get(taskId)?.admission ?? 0
-      return this.hold({ taskId, owner, pool: spec.pool, epoch: state.epoch, admission, running: true })
+      return this.hold({
+        taskId,
+        owner,
+        pool: spec.pool,
+        epoch: state.epoch,
+        admission,
+        running: true,
+        worker: state.holder?.worker ?? null,
+      })
     }
     this.waitingEpoch.set(taskId, nextEpoch(state))
     if (this.held.get(taskId)?.epoch !== nextEpoch(state)) this.release(taskId)
@@ -41,7 +51,8 @@ export class SlotFold {
 
   /** One admission; one that came too late for its task holds nothing. */
   applyAdmission({ epoch, owner, pool, taskId }: Admission, seq: number): void {
-    if (this.waitsFor(taskId, epoch)) this.hold({ taskId, owner, pool, epoch, admission: seq, running: false })
+    if (this.waitsFor(taskId, epoch))
+      this.hold({ taskId, owner, pool, epoch, admission: seq, running: false, worker: null })
   }
 
   /** True while the task waits and an admission for this epoch would hold. */

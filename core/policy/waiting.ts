@@ -8,13 +8,14 @@
  *   WI5. What was taken and could not be admitted is given back to the places where it stood.
  */
 import { LANES, type Lane, laneRank } from "../words.ts"
+import type { Route } from "./route.ts"
 
 export interface Waiting {
   readonly taskId: string
   readonly owner: string
   readonly pool: string
-  /** Where it may go: tasks of one pool that need different backends do not stand in each other's way. */
-  readonly route: string
+  /** Where it may go: tasks of one pool that need different things do not stand in each other's way. */
+  readonly route: Route
   readonly lane: Lane
   /** The epoch that an admission of it names. */
   readonly epoch: number
@@ -97,7 +98,7 @@ const emptyLanes = (): Record<Lane, LaneQueue> => ({
 export class WaitingIndex {
   private readonly starvationMax: number
   private readonly byTask = new Map<string, Waiting>()
-  private readonly routes = new Map<string, Record<Lane, LaneQueue>>()
+  private readonly routes = new Map<string, { readonly route: Route; readonly lanes: Record<Lane, LaneQueue> }>()
   /** The last number given at the back of the lines, and at their front. */
   private back = 0
   private front = 0
@@ -109,7 +110,8 @@ export class WaitingIndex {
   /** Adds a task, or moves it when its lane, route or epoch has changed; its place in the line is kept otherwise. */
   put(task: Waiting): void {
     const old = this.byTask.get(task.taskId)
-    if (old !== undefined && old.lane === task.lane && old.epoch === task.epoch && old.route === task.route) return
+    if (old !== undefined && old.lane === task.lane && old.epoch === task.epoch && old.route.key === task.route.key)
+      return
     this.remove(task.taskId)
     this.byTask.set(task.taskId, task)
     this.back += 1
@@ -130,7 +132,9 @@ export class WaitingIndex {
     const task = this.byTask.get(taskId)
     if (task === undefined) return
     this.byTask.delete(taskId)
-    this.routes.get(task.route)?.[task.lane].remove(task)
+    const line = this.routes.get(task.route.key)
+    line?.lanes[task.lane].remove(task)
+    if (line !== undefined && LANES.every((lane) => line.lanes[lane].size === 0)) this.routes.delete(task.route.key)
   }
 
   has(taskId: string): boolean {
@@ -142,12 +146,12 @@ export class WaitingIndex {
   }
 
   waiting(lane: Lane): number {
-    return [...this.routes.values()].reduce((sum, lanes) => sum + lanes[lane].size, 0)
+    return [...this.routes.values()].reduce((sum, { lanes }) => sum + lanes[lane].size, 0)
   }
 
   /** Takes the task whose turn it is out of the index, or null when none of these routes may be admitted. */
-  take(routes: readonly string[], mayHold: (owner: string) => boolean): Waiting | null {
-    const open = routes.map((route) => this.routes.get(route)).filter((lanes) => lanes !== undefined)
+  take(isOpen: (route: Route) => boolean, mayHold: (owner: string) => boolean): Waiting | null {
+    const open = [...this.routes.values()].filter(({ route }) => isOpen(route)).map(({ lanes }) => lanes)
     const starves = (lane: Lane): boolean =>
       open.some((lanes) => lanes[lane].size > 0 && lanes[lane].passedOver >= this.starvationMax)
     for (const lane of [...LANES.filter(starves).reverse(), ...LANES]) {
@@ -161,10 +165,10 @@ export class WaitingIndex {
     return null
   }
 
-  private lanesOf(route: string): Record<Lane, LaneQueue> {
-    const lanes = this.routes.get(route) ?? emptyLanes()
-    this.routes.set(route, lanes)
-    return lanes
+  private lanesOf(route: Route): Record<Lane, LaneQueue> {
+    const line = this.routes.get(route.key) ?? { route, lanes: emptyLanes() }
+    this.routes.set(route.key, line)
+    return line.lanes
   }
 
   private served(open: readonly Record<Lane, LaneQueue>[], lane: Lane, owner: string): void {
@@ -176,7 +180,3 @@ export class WaitingIndex {
     }
   }
 }
-
-/** Which backend a kind of program needs. */
-export const backendOf = (kind: string): "container" | "handler" => (kind === "handler" ? "handler" : "container")
-export const routeOf = (pool: string, kind: string): string => `${pool}/${backendOf(kind)}`

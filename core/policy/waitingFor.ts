@@ -1,5 +1,6 @@
 import type { WorkerInfo } from "../ports/workers.ts"
 import type { TaskState } from "../task/state.ts"
+import { meets, routeOf } from "./route.ts"
 import type { WaitingFor } from "../words.ts"
 
 /** What is known of a task's surroundings beside its own record. */
@@ -17,7 +18,8 @@ export function waitingForOf(state: TaskState, { limited, workers }: Surrounding
   if (state.status === "running") return isHolderCutOff(state, workers ?? ALONE) ? "backend_unavailable" : null
   if (state.status !== "pending") return null
   if (state.phase === "delayed") return "time"
-  const takers = (workers ?? ALONE).filter(({ draining, pool }) => pool === state.spec.pool && !draining)
+  const route = routeOf(state.spec)
+  const takers = (workers ?? ALONE).filter((worker) => !worker.draining && meets(worker, route))
   const isTaken = takers.some(({ kinds }) => kinds.includes(state.spec.kind))
   if (!isTaken && takers.some((worker) => worker.kindsUnavailable.includes(state.spec.kind)))
     return "backend_unavailable"

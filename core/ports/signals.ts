@@ -1,5 +1,6 @@
 import { Context, type Effect, type Scope } from "effect"
 import type { BerthError } from "../errors.ts"
+import type { WakeUp } from "./queue.ts"
 
 /**
  * Fast, lossy hints; what must not be lost is in the log. Guarantees, each a test in test/contract/signals.contract.ts:
@@ -20,6 +21,12 @@ export class Signals extends Context.Service<
     ) => Effect.Effect<void, BerthError, Scope.Scope>
   }
 >()("core/ports/Signals") {}
+
+/** A wake-up for one worker alone: sent on its subject, lossy like all signals. */
+export interface DirectWakeUp {
+  readonly type: "wakeUp"
+  readonly wakeUp: WakeUp
+}
 
 export const workerSubject = (worker: string): string => `worker.${worker}`
 /** Changes of backends, of every node. */

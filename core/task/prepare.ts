@@ -6,7 +6,7 @@ import { RETRY_DEFAULT } from "../policy/retry.ts"
 import { runtimeByName } from "../runtime/catalogue.ts"
 import { type Isolation, type Lane, laneRank } from "../words.ts"
 import type { FileRequest, SubmitRequest } from "./request.ts"
-import type { Program, ProgramFile, TaskSpec } from "./spec.ts"
+import type { Program, ProgramFile, Requires, TaskSpec } from "./spec.ts"
 
 export const DEFAULT_POOL = "default"
 
@@ -152,7 +152,8 @@ function specOf(
     kind: program.kind,
     target: program.kind === "runtime" ? program.runtime : program.kind === "image" ? program.image : program.handler,
     lane,
-    pool: DEFAULT_POOL,
+    pool: request.pool ?? DEFAULT_POOL,
+    ...(request.requires === undefined ? {} : { requires: requiresOf(request.requires) }),
     labels: request.labels ?? {},
     retry: { ...RETRY_DEFAULT, ...request.retry, maxAttempts: request.maxAttempts ?? RETRY_DEFAULT.maxAttempts },
     timeoutMs: within(request.timeoutMs ?? config.timeoutMs, config.timeoutMsMax, "timeoutMs"),
@@ -176,6 +177,11 @@ function specOf(
     idempotencyKey: request.idempotencyKey ?? null,
   }
 }
+
+const requiresOf = ({ isolation, ...rest }: NonNullable<SubmitRequest["requires"]>): Requires => ({
+  ...rest,
+  ...(isolation === undefined ? {} : { isolation: isolationOf(isolation) }),
+})
 
 const isolationOf = (asked: Isolation | "gvisor"): Isolation => (asked === "gvisor" ? "runsc" : asked)
 

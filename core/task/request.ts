@@ -28,6 +28,14 @@ export interface SubmitRequest {
   readonly stdin?: string
   readonly stdinEncoding?: "utf8" | "base64"
   readonly lane?: Lane
+  /** The workers that it goes to. Default `default`. */
+  readonly pool?: string
+  /** What a worker of the pool must have to take it; while none has, it waits and holds nothing. */
+  readonly requires?: {
+    readonly handler?: string
+    readonly isolation?: Isolation | "gvisor"
+    readonly labels?: Readonly<Record<string, string>>
+  }
   readonly labels?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
   readonly graceMs?: number
@@ -52,4 +60,4 @@ export interface SubmitRequest {
 }
 
 /** Fields that later versions will take; sending one now is answered with NOT_YET. */
-export const RESERVED_FIELDS = ["action", "pool", "requires"] as const
+export const RESERVED_FIELDS = ["action"] as const

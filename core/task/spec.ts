@@ -38,6 +38,14 @@ export interface ResourceLimits {
   readonly tmpfsBytes: number
 }
 
+/** What a worker must have to take a task. */
+export interface Requires {
+  readonly handler?: string
+  readonly isolation?: Isolation
+  /** Labels of the worker, all of them. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
 /** Everything about a task that decisions read; it rides in every record, so it is small. */
 export interface TaskSpec {
   readonly kind: Program["kind"]
@@ -45,6 +53,8 @@ export interface TaskSpec {
   readonly target: string
   readonly lane: Lane
   readonly pool: string
+  /** Absent: any worker of the pool that runs this kind. */
+  readonly requires?: Requires
   readonly labels: Readonly<Record<string, string>>
   readonly retry: RetryPolicy
   /** Longest run of one attempt, from its program's begin. */

@@ -67,6 +67,25 @@ const Retry = Schema.Struct({
   ),
 }).annotate({ description: "When a failed attempt is tried again.", examples: [{ delayMsInitial: 500, factor: 2 }] })
 
+const handlerName = (description: string) =>
+  patternText(/^[A-Za-z0-9_.:-]{1,64}$/, "1 to 64 of `A-Z a-z 0-9 _ . : -`", description)
+const IsolationField = Schema.Literals([...ISOLATIONS, "gvisor"])
+
+const PoolName = patternText(
+  /^[A-Za-z0-9_-]{1,64}$/,
+  "1 to 64 of `A-Z a-z 0-9 _ -`",
+  "The workers that it goes to. Default `default`.",
+)
+
+const Requirements = Schema.Struct({
+  handler: Schema.optionalKey(handlerName("A handler that the worker's program has.")),
+  isolation: Schema.optionalKey(IsolationField.annotate({ description: "A class that the worker's engine has." })),
+  labels: Schema.optionalKey(Labels),
+}).annotate({
+  description: "What a worker of the pool must have to take it. While none has, the task waits and holds no slot.",
+  examples: [{ labels: { zone: "eu" } }],
+})
+
 export const SubmitParams = Schema.Struct({
   runtime: Schema.optionalKey(
     patternText(
@@ -90,9 +109,7 @@ export const SubmitParams = Schema.Struct({
     ),
   ),
   command: Schema.optionalKey(argumentList(1, "Program and arguments; no shell is put in between.")),
-  handler: Schema.optionalKey(
-    patternText(/^[A-Za-z0-9_.:-]{1,64}$/, "1 to 64 of `A-Z a-z 0-9 _ . : -`", "A function of the embedding program."),
-  ),
+  handler: Schema.optionalKey(handlerName("A function of the embedding program.")),
   input: Schema.optionalKey(Schema.Unknown.annotate({ description: "Any JSON value, for the handler." })),
   args: Schema.optionalKey(argumentList(0, "Arguments of the program.")),
   env: Schema.optionalKey(Env),
@@ -106,6 +123,8 @@ export const SubmitParams = Schema.Struct({
   stdin: Schema.optionalKey(contentText("What the program reads from its standard input.")),
   stdinEncoding: Schema.optionalKey(Encoding),
   lane: Schema.optionalKey(LaneField),
+  pool: Schema.optionalKey(PoolName),
+  requires: Schema.optionalKey(Requirements),
   labels: Schema.optionalKey(Labels),
   timeoutMs: Schema.optionalKey(wholeNumber(1, LIMITS.timeoutMsMax, "Longest run of one attempt, in milliseconds.")),
   graceMs: Schema.optionalKey(wholeNumber(0, LIMITS.graceMsMax, "From SIGTERM to SIGKILL, in milliseconds.")),
@@ -120,7 +139,7 @@ export const SubmitParams = Schema.Struct({
   ),
   limits: Schema.optionalKey(Limits),
   isolation: Schema.optionalKey(
-    Schema.Literals([...ISOLATIONS, "gvisor"]).annotate({
+    IsolationField.annotate({
       description: "What it must be kept apart by; refused where the engine does not have it. Default `runc`.",
     }),
   ),

@@ -43,8 +43,8 @@ export const PLANTS: readonly Plant[] = [
         "  private readonly held = new Map<string, HeldSlot>()\n  private counter = 0\n",
       ],
       [
-        "    if (this.waitsFor(taskId, epoch)) this.hold({",
-        "    if (this.waitsFor(taskId, epoch)) this.counter += 1\n    if (this.waitsFor(taskId, epoch)) this.hold({",
+        "    if (this.waitsFor(taskId, epoch))\n",
+        "    if (this.waitsFor(taskId, epoch)) this.counter += 1\n    if (this.waitsFor(taskId, epoch))\n",
       ],
       ["    this.held.delete(taskId)\n", "    this.held.delete(taskId)\n    this.counter -= 1\n"],
       ["    return this.byPool.get(pool)?.size ?? 0\n", '    return pool === "" ? 0 : this.counter\n'],

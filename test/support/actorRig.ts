@@ -147,7 +147,7 @@ export const workerInfo = (more: Partial<WorkerInfo> = {}): WorkerInfo => ({
   slots: 4,
   kinds: ["handler", "image", "runtime"],
   kindsUnavailable: [],
-  handlers: [],
+  handlers: ["noop"],
   isolations: ["runc"],
   labels: {},
   draining: false,

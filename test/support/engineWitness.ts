@@ -14,7 +14,7 @@ import { type FoundEngine, parseHost } from "../../gateway/provision/engine.ts"
 
 /** One event of a container of ours. */
 export interface Seen {
-  readonly action: "create" | "start" | "die" | "destroy"
+  readonly action: "create" | "start" | "pause" | "unpause" | "die" | "destroy"
   readonly name: string
   readonly cluster: string
   readonly atMs: number
@@ -28,7 +28,7 @@ export interface Witness {
   readonly stop: () => Promise<void>
 }
 
-const ACTIONS = ["create", "start", "die", "destroy"]
+const ACTIONS = ["create", "start", "pause", "unpause", "die", "destroy"]
 const RECONNECT_MS = 50
 
 interface EngineEvent {

@@ -2,6 +2,7 @@
 import { Effect, Exit, Scope } from "effect"
 import { makeWorker, type Worker } from "../../actors/worker/worker.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
+import type { TaskSpec } from "../../core/task/spec.ts"
 import { type TaskState, nextEpoch } from "../../core/task/state.ts"
 import { makeRig, type RigOptions } from "./actorRig.ts"
 import { type FakeExecutor, fakeExecutor } from "./fakeExecutor.ts"
@@ -14,6 +15,7 @@ export interface WorkerRigOptions extends RigOptions {
   readonly executor?: FakeExecutor
   readonly others?: readonly ExecutorShape[]
   readonly name?: string
+  readonly meets?: (spec: TaskSpec) => boolean
 }
 
 export async function makeWorkerRig(options: WorkerRigOptions = {}) {
@@ -38,6 +40,7 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
           programs: rig.programs,
           deps: rig,
           isFenceOpen: () => true,
+          meets: options.meets ?? (() => true),
           onEscalate: (reason) => void escalations.push(reason),
           onCrash: (taskId) => void crashes.push(taskId),
         }),

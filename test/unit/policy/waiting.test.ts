@@ -1,10 +1,16 @@
 /** Whose turn is it? The index against a model that looks at everything, every time. */
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { type Route, routeOf } from "../../../core/policy/route.ts"
 import { type Waiting, WaitingIndex } from "../../../core/policy/waiting.ts"
 import { LANES, type Lane, laneRank } from "../../../core/words.ts"
 
-const ROUTES = ["default/container", "default/handler"] as const
+const routed = (kind: "image" | "runtime"): Route => routeOf({ pool: "default", kind, target: "" })
+const ROUTES = [routed("image"), routed("runtime")] as const
+const within =
+  (routes: readonly Route[]) =>
+  (route: Route): boolean =>
+    routes.includes(route)
 
 const waiting = (taskId: string, more: Partial<Waiting> = {}): Waiting => ({
   taskId,
@@ -49,7 +55,7 @@ class Model {
       this.passedOver.set(laneKey(old), 0)
   }
 
-  take(routes: readonly string[], mayHold: (owner: string) => boolean): Waiting | null {
+  take(routes: readonly Route[], mayHold: (owner: string) => boolean): Waiting | null {
     const open = this.places.filter(({ route }) => routes.includes(route))
     const starving = LANES.filter((lane) =>
       open.some((place) => place.lane === lane && (this.passedOver.get(laneKey(place)) ?? 0) >= this.starvationMax),
@@ -76,8 +82,9 @@ class Model {
     return null
   }
 }
-const key = ({ lane, owner, route }: Pick<Waiting, "lane" | "owner" | "route">): string => `${lane} ${route} ${owner}`
-const laneKey = ({ lane, route }: Pick<Waiting, "lane" | "route">): string => `${lane} ${route}`
+const key = ({ lane, owner, route }: Pick<Waiting, "lane" | "owner" | "route">): string =>
+  `${lane} ${route.key} ${owner}`
+const laneKey = ({ lane, route }: Pick<Waiting, "lane" | "route">): string => `${lane} ${route.key}`
 
 const tasks = fc.record({
   taskId: fc.nat({ max: 60 }).map((n) => `t${n}`),
@@ -95,7 +102,7 @@ const steps = fc.array(
       weight: 4,
       arbitrary: fc.record({
         type: fc.constant("take" as const),
-        routes: fc.constantFrom([ROUTES[0]], [ROUTES[1]], [...ROUTES]),
+        routes: fc.constantFrom<readonly Route[]>([ROUTES[0]], [ROUTES[1]], ROUTES),
         limited: fc.constantFrom([], [], ["ann"], ["ann", "bob", "cy"]),
       }),
     },
@@ -123,7 +130,7 @@ describe("does the index agree with the model?", () => {
             model.remove(step.task.taskId)
           } else {
             const mayHold = (owner: string): boolean => !step.limited.some((name) => name === owner)
-            const taken = index.take(step.routes, mayHold)
+            const taken = index.take(within(step.routes), mayHold)
             expect(taken?.taskId ?? null).toBe(model.take(step.routes, mayHold)?.taskId ?? null)
             if (taken !== null) expect(index.has(taken.taskId)).toBe(false)
           }
@@ -138,7 +145,7 @@ describe("does the index agree with the model?", () => {
 })
 
 describe("who is served, and after how long?", () => {
-  const all = [...ROUTES]
+  const all = within(ROUTES)
   const anybody = () => true
 
   it("WI1: a low lane that waits is served after exactly `starvationMax` admissions of higher lanes", () => {

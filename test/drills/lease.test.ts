@@ -1,0 +1,137 @@
+/** Real workers on a real broker and engine: cut off, killed, and with the broker away. Who runs what, and what was paused first? */
+import { setTimeout as sleep } from "node:timers/promises"
+import { expect, it } from "vitest"
+import type { TaskHandle } from "../../gateway/client/index.ts"
+import { describeWithDocker, describeWithNats } from "../support/require.ts"
+import type { Seen } from "../support/engineWitness.ts"
+import { type LeaseNodes, startLeaseNodes } from "../support/leaseNodes.ts"
+import { counting } from "../support/workload.ts"
+
+const SHORT_LEASE_MS = 2_000
+const note = (text: string) => process.stdout.write(`lease drill: ${text}\n`)
+
+const until = async (isSo: () => Promise<boolean>, what: string, msMax = 60_000): Promise<void> => {
+  for (const endMs = performance.now() + msMax; ; await sleep(50)) {
+    if (await isSo()) return
+    if (performance.now() > endMs) throw new Error(`it never was so: ${what}`)
+  }
+}
+const runningBy = async ({ client }: LeaseNodes, ids: readonly string[]): Promise<ReadonlyMap<string, string>> => {
+  const tasks = await Promise.all(ids.map((id) => client.get(id)))
+  return new Map(tasks.filter(({ phase }) => phase === "running").map(({ id, worker }) => [id, worker ?? ""]))
+}
+const elsewhere = async (nodes: LeaseNodes, ids: readonly string[], worker: string): Promise<number> =>
+  [...(await runningBy(nodes, ids)).values()].filter((name) => name !== worker).length
+const submitCounting = async ({ client }: LeaseNodes, tasks: number, lines: number, everyMs: number) => {
+  const { expected, request } = counting(lines, everyMs)
+  const handles = await Promise.all(Array.from({ length: tasks }, () => client.submit(request)))
+  return { ids: handles.map(({ id }) => id), handles, stdout: expected.stdout }
+}
+const textOf = async (handle: TaskHandle): Promise<string> => {
+  const parts: Uint8Array[] = []
+  for await (const event of handle.output({ stream: "stdout" })) if (event.type === "output") parts.push(event.bytes)
+  return Buffer.concat(parts).toString()
+}
+const first = (seen: readonly Seen[], action: Seen["action"], name: string): number | null =>
+  seen.find((event) => event.action === action && event.name === name)?.atMs ?? null
+
+describeWithNats("leases of workers", "newest", (server) =>
+  describeWithDocker("on a real engine", (engine) => {
+    it("with the broker away for 15 s under load: paused, then go on; 0 started again, 0 lost", async () => {
+      const nodes = await startLeaseNodes(engine, server)
+      try {
+        await nodes.startWorker("w1", 4)
+        await nodes.startWorker("w2", 4)
+        const { handles, ids, stdout } = await submitCounting(nodes, 8, 60, 200)
+        await until(async () => (await runningBy(nodes, ids)).size === ids.length, "all run")
+        await nodes.broker.stop("SIGKILL")
+        await sleep(15_000)
+        const paused = nodes.seen().filter(({ action }) => action === "pause").length
+        nodes.broker.start()
+        await nodes.broker.ready()
+        for (const handle of handles) {
+          expect(await handle.result()).toMatchObject({ status: "completed" })
+          expect(await textOf(handle)).toBe(stdout)
+        }
+        const starts = nodes.seen().filter(({ action }) => action === "start").length
+        note(`broker away for 15 s: ${paused} of 8 paused, ${starts} starts of 8 tasks`)
+        expect([paused, starts]).toEqual([8, 8])
+      } finally {
+        await nodes.close()
+      }
+    })
+
+    it("cut off for three leases: in 20 of 20 its containers were paused before another started them; its late ends are refused", async () => {
+      const nodes = await startLeaseNodes(engine, server, { BERTH_LEASE_MS: String(SHORT_LEASE_MS) })
+      try {
+        const cut = await nodes.startWorker("w1", 20)
+        const { handles, ids } = await submitCounting(nodes, 20, 60, 100)
+        await until(async () => (await runningBy(nodes, ids)).size === ids.length, "all run")
+        const [name = ""] = new Set((await runningBy(nodes, ids)).values())
+        await nodes.startWorker("w2", 20)
+        cut.wire.hold(true)
+        await sleep(3 * SHORT_LEASE_MS)
+        await until(async () => (await elsewhere(nodes, ids, name)) === ids.length, "all run elsewhere")
+        cut.wire.hold(false)
+        for (const handle of handles) expect(await handle.result()).toMatchObject({ status: "completed" })
+        const seen = nodes.seen()
+        const inTime = ids.filter((id) => {
+          const pausedAtMs = first(seen, "pause", `berth-${id}-1`)
+          const startedAtMs = first(seen, "start", `berth-${id}-2`)
+          return pausedAtMs !== null && startedAtMs !== null && pausedAtMs < startedAtMs
+        })
+        const unpaused = seen.filter(({ action, name: container }) => action === "unpause" && container.endsWith("-1"))
+        note(
+          `cut off for three leases: ${inTime.length} of ${ids.length} paused before another start, ${unpaused.length} unpaused`,
+        )
+        expect([inTime.length, unpaused.length]).toEqual([20, 0])
+        await until(async () => cut.process.log().includes("lease lost"), "the worker to notice")
+        const tasks = await Promise.all(ids.map((id) => nodes.client.get(id)))
+        expect(tasks.map(({ epoch, history, result }) => [epoch, history.length, result?.epoch])).toEqual(
+          ids.map(() => [2, 0, 2]),
+        )
+      } finally {
+        await nodes.close()
+      }
+    })
+
+    it("killed: its task runs elsewhere within 12 s", async () => {
+      const nodes = await startLeaseNodes(engine, server)
+      try {
+        const victim = await nodes.startWorker("w1", 4)
+        const { ids } = await submitCounting(nodes, 4, 600, 100)
+        await until(async () => (await runningBy(nodes, ids)).size === ids.length, "all run")
+        await nodes.startWorker("w2", 4)
+        const killedAtMs = Date.now()
+        await victim.process.end("SIGKILL")
+        const again = (): readonly (number | null)[] => ids.map((id) => first(nodes.seen(), "start", `berth-${id}-2`))
+        await until(async () => again().every((atMs) => atMs !== null), "all run elsewhere")
+        const tookMs = Math.max(...again().map((atMs) => (atMs ?? 0) - killedAtMs))
+        note(`killed: the last of ${ids.length} tasks ran elsewhere after ${tookMs} ms`)
+        expect(tookMs).toBeLessThan(12_000)
+      } finally {
+        await nodes.close()
+      }
+    })
+
+    it("stopped as planned: a successor on its engine adopts what runs, and nothing is started again", async () => {
+      const nodes = await startLeaseNodes(engine, server)
+      try {
+        const old = await nodes.startWorker("w1", 4)
+        const { handles, ids, stdout } = await submitCounting(nodes, 4, 60, 100)
+        await until(async () => (await runningBy(nodes, ids)).size === ids.length, "all run")
+        // What is just being fed cannot be left; it starts again.
+        await sleep(1_500)
+        await old.process.end("SIGTERM")
+        await nodes.startWorker("w2", 4)
+        for (const handle of handles) {
+          expect(await handle.result()).toMatchObject({ status: "completed" })
+          expect(await textOf(handle)).toBe(stdout)
+        }
+        expect(nodes.seen().filter(({ action }) => action === "start")).toHaveLength(ids.length)
+      } finally {
+        await nodes.close()
+      }
+    })
+  }),
+)
