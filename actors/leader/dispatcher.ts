@@ -18,14 +18,13 @@ import type { Queue } from "../../core/ports/queue.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Signals } from "../../core/ports/signals.ts"
-import type { WorkerInfo, Workers } from "../../core/ports/workers.ts"
+import type { Workers } from "../../core/ports/workers.ts"
 import type { Admission, LogEntry, Seq } from "../../core/record.ts"
-import { type Credit, creditsOf, Placing } from "../../core/policy/credit.ts"
-import { routeOf } from "../../core/policy/route.ts"
+import { type Credit, creditsOf } from "../../core/policy/credit.ts"
 import type { Waiting } from "../../core/policy/waiting.ts"
 import { makeControlLog } from "./controlLog.ts"
 import { LeaderFold } from "./fold.ts"
-import { type AddressedWakeUp, WakeUps } from "./wakeUps.ts"
+import { WakeUps } from "./wakeUps.ts"
 
 const SCAN_ROWS = 1_000
 /** Workers come and go without a record; their list is read again at least this often. */
@@ -70,7 +69,8 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
   const fold = new LeaderFold(config.starvationMax)
   const changed = Latch.makeUnsafe(true)
   const control = makeControlLog(deps)
-  const wakeUps = new WakeUps(queue, signals)
+  const wakeUps = new WakeUps({ queue, signals, readModel, slots: fold.slots, lookahead: config.lookahead })
+  const republish = Effect.flatMap(workers.list, (list) => wakeUps.again(list))
   let termSeq: Seq = 0
   let deciding = false
 
@@ -95,14 +95,9 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
       }),
     )
 
-  const placingIn = (pool: string, takers: readonly WorkerInfo[]): Placing => {
-    const held = [...fold.slots.all()].filter((slot) => slot.pool === pool)
-    return new Placing(takers, wakeUps.addressed(held), config.lookahead)
-  }
-
   const choose = (pool: string, { slots, workers: takers }: Credit): readonly Chosen[] => {
     const chosen: Chosen[] = []
-    const placing = placingIn(pool, takers)
+    const placing = wakeUps.placing(pool, takers)
     const chosenOf = new Map<string, number>()
     const mayHold = (owner: string): boolean =>
       fold.slots.ofOwner(owner) + (chosenOf.get(owner) ?? 0) < config.ownerSlotsMax
@@ -149,21 +144,6 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
         yield* admit(chosen)
       }
     }
-  })
-
-  const republish = Effect.gen(function* () {
-    const again: AddressedWakeUp[] = []
-    const placings = new Map<string, Placing>()
-    const credits = creditsOf(yield* workers.list, config.lookahead)
-    for (const { admission, epoch, pool, running, taskId } of fold.slots.all()) {
-      const row = running ? null : yield* readModel.get(taskId)
-      if (row?.state.status !== "pending") continue
-      const placing = placings.get(pool) ?? placingIn(pool, credits.get(pool)?.workers ?? [])
-      placings.set(pool, placing)
-      const wakeUp = { pool, lane: row.state.spec.lane, taskId, epoch, admission }
-      again.push({ wakeUp, worker: placing.place(routeOf(row.state.spec)) })
-    }
-    yield* wakeUps.send(again)
   })
 
   const decideForever = Effect.gen(function* () {
