@@ -10,7 +10,7 @@ import { readManifest } from "../../actors/leader/snapshots.ts"
 import { type BerthError, berthError } from "../../core/errors.ts"
 import { Blobs } from "../../core/ports/blobs.ts"
 import { Clock } from "../../core/ports/clock.ts"
-import { EventLog } from "../../core/ports/eventLog.ts"
+import { type Durability, EventLog } from "../../core/ports/eventLog.ts"
 import { Leases } from "../../core/ports/leases.ts"
 import { Random } from "../../core/ports/random.ts"
 import { ReadModel } from "../../core/ports/readModel.ts"
@@ -42,6 +42,13 @@ export interface ClusterPortsOptions extends ClusterChoice {
   readonly idempotencyMs: number
 }
 
+/** What an acknowledgement means, told at the start. */
+const ACKNOWLEDGED: Readonly<Record<Durability, string>> = {
+  fsynced: "what is acknowledged is on the brokers' disks",
+  "page-cache": "what is acknowledged is in the brokers' page cache, and may be lost in a power cut",
+  memory: "what is acknowledged is in the brokers' memory, and is lost with them",
+  unknown: "the brokers do not say whether what is acknowledged is on their disks; name their monitoring addresses",
+}
 /** Nodes of one machine that are found a folder for; more have to be given one. */
 const NODES_MAX = 64
 
@@ -66,9 +73,7 @@ export const clusterPorts = (options: ClusterPortsOptions) =>
       const readModel = yield* openModel(options, path, id, Context.get(shared, Blobs), clock)
       options.logger.info(
         { cluster: options.broker.cluster, roles: options.roles, durability: log.durability, dataDir },
-        log.durability === "fsynced"
-          ? "what is acknowledged is on the brokers' disks"
-          : "what is acknowledged is in the brokers' memory, and may be lost in a power cut",
+        ACKNOWLEDGED[log.durability],
       )
       return shared.pipe(
         Context.add(ReadModel, readModel),

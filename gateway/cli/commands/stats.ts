@@ -57,7 +57,7 @@ function systemText(info: MethodResult<"system.info">["info"]): string {
     ["cluster", info.clusterId],
     ["node", info.nodeId],
     ["roles", info.roles.join(", ")],
-    ["store", `${info.store}, an accepted task is ${info.durability}`],
+    ["store", `${info.store}, durability ${info.durability}`],
     ["leader", info.leader ? "yes" : "no"],
     ["ready", info.ready ? "yes" : "no"],
     ["log", `at ${info.headSeq}, folded to ${info.checkpointSeq}`],
