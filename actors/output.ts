@@ -92,26 +92,43 @@ export const makeOutput = (options: OutputOptions): Effect.Effect<OutputWriter> 
         return keep({ type: "gap", stream, offset: at, bytes: missing })
       })
 
-    const write = (stream: OutputStream, offset: number, bytes: Uint8Array): Effect.Effect<void> =>
+    const writeHead = (stream: OutputStream, at: number, bytes: Uint8Array): Effect.Effect<void> =>
       Effect.gen(function* () {
+        for (let done = 0; done < bytes.length; done += LIMITS.chunkBytesMax) {
+          const part = bytes.subarray(done, done + LIMITS.chunkBytesMax)
+          streams[stream].headBytes += part.length
+          yield* keep({ type: "chunk", stream, offset: at + done, bytes: part })
+          yield* room
+        }
+      })
+
+    const writeRest = (stream: OutputStream, at: number, bytes: Uint8Array): Effect.Effect<void> => {
+      streams[stream].tail.push(bytes)
+      return options.sendLive(recordOf([{ type: "chunk", stream, offset: at, bytes }]))
+    }
+
+    // Past the head, where gigabytes may pass, no generator holds the bytes: one that is old keeps the next one's alive, and
+    // what is read is then freed only when all memory is looked through.
+    const write = (stream: OutputStream, offset: number, bytes: Uint8Array): Effect.Effect<void> =>
+      Effect.suspend(() => {
         const state = streams[stream]
-        if (offset > state.nextOffset) yield* lost(stream, state.nextOffset, offset - state.nextOffset)
         const from = state.nextOffset
+        if (offset > from) return Effect.andThen(lost(stream, from, offset - from), write(stream, offset, bytes))
         const fresh = bytes.subarray(from - offset)
         const headRoom = state.cutAt === null ? Math.max(0, LIMITS.outputHeadBytesMax - from) : 0
         const head = fresh.subarray(0, headRoom)
         const rest = fresh.subarray(head.length)
+        const restAt = from + head.length
         state.nextOffset += fresh.length
-        if (rest.length > 0) state.cutAt ??= from + head.length
-        for (let at = 0; at < head.length; at += LIMITS.chunkBytesMax) {
-          const part = head.subarray(at, at + LIMITS.chunkBytesMax)
-          state.headBytes += part.length
-          yield* keep({ type: "chunk", stream, offset: from + at, bytes: part })
-          yield* room
-        }
-        if (rest.length === 0) return
-        state.tail.push(rest)
-        yield* options.sendLive(recordOf([{ type: "chunk", stream, offset: from + head.length, bytes: rest }]))
+        if (rest.length > 0) state.cutAt ??= restAt
+        if (head.length === 0) return rest.length === 0 ? Effect.void : writeRest(stream, restAt, rest)
+        const first = writeHead(stream, from, head)
+        return rest.length === 0
+          ? first
+          : Effect.andThen(
+              first,
+              Effect.suspend(() => writeRest(stream, restAt, rest)),
+            )
       })
 
     const finishStream = (stream: OutputStream): Effect.Effect<StreamTotals> =>

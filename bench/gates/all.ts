@@ -4,6 +4,7 @@ import type { Gate } from "./gate.ts"
 import { halfOpenGates } from "./halfOpen.ts"
 import { isolationGates } from "./isolation.ts"
 import { jitterGates } from "./jitter.ts"
+import { outputGates } from "./output.ts"
 import { rejectionGates } from "./rejection.ts"
 import { simulatorGates } from "./simulator.ts"
 
@@ -15,4 +16,5 @@ export const GATES: readonly Gate[] = [
   ...failpointGates,
   ...simulatorGates,
   ...doorGates,
+  ...outputGates,
 ]
