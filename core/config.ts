@@ -114,6 +114,8 @@ export const SETTINGS = {
     min: 100,
     max: 100_000_000,
   },
+  pullMsMax: { help: "Longest pull of one image.", value: 10 * 60_000, min: 1_000, max: DAY_MS },
+  pullsAtOnce: { help: "Images that are pulled at once.", value: 2, min: 1, max: 100 },
   readWaitMs: { help: "How long a read waits for the sequence that it asks for.", value: 5_000, min: 0, max: 60_000 },
 } as const satisfies Record<string, Setting>
 

@@ -17,8 +17,10 @@ import type { Secrets } from "../../core/ports/secrets.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { Telemetry } from "../../core/telemetry.ts"
 import type { CallObservation } from "../../actors/executor/stack/traced.ts"
+import type { Config } from "../../core/config.ts"
 import type { ExecutorName } from "./choices.ts"
 import { hostUids } from "./hostUids.ts"
+import type { Registries } from "./registries.ts"
 
 export interface ExecutorsOptions {
   readonly name: ExecutorName
@@ -36,6 +38,8 @@ export interface ExecutorsOptions {
   readonly failpoints: Failpoints["Service"]
   readonly secrets: Secrets["Service"]
   readonly telemetry: Telemetry
+  readonly config: Pick<Config, "pullMsMax" | "pullsAtOnce">
+  readonly registries: Registries
 }
 
 export interface ExecutorSet {
@@ -97,6 +101,9 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     halfFed: options.failpoints.hit("feed.during"),
     clock,
     secrets,
+    pullMsMax: options.config.pullMsMax,
+    pullsAtOnce: options.config.pullsAtOnce,
+
   })
   return {
     all: [

@@ -38,6 +38,7 @@ import type { ExecutorName } from "./choices.ts"
 import { type ClusterChoice, clusterPorts } from "./cluster.ts"
 import { makeExecutors } from "./executors.ts"
 import { Home } from "./home.ts"
+import { registriesOf } from "./registries.ts"
 import type { SecretsKeys } from "./secretsKeys.ts"
 import { lagGauge, nodeGauges, prometheus } from "./telemetry.ts"
 import { VERSION } from "./version.ts"
@@ -113,6 +114,8 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
     failpoints,
     secrets,
     telemetry,
+    config,
+    registries: registriesOf(options.environment),
   })
   yield* Effect.addFinalizer(() => Effect.sync(executors.close))
   const node = yield* startNode({

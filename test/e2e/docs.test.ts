@@ -76,6 +76,7 @@ describe("what the README says of the program", () => {
       "gateway/main/cliHost.ts",
       "gateway/main/clusterChoice.ts",
       "gateway/main/secretsKeys.ts",
+      "gateway/main/registries.ts",
       "gateway/main/paths.ts",
       "gateway/cli/session.ts",
     ]

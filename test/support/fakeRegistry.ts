@@ -6,6 +6,8 @@ import { join } from "node:path"
 
 export interface FakePull {
   readonly image: string
+  /** As whom it was asked for; null: as nobody. */
+  readonly login: unknown
   /** One line of what the engine says. */
   readonly say: (line: object) => void
   readonly end: () => void
@@ -31,7 +33,7 @@ export async function openFakeRegistry(): Promise<FakeRegistry> {
   const pulls: FakePull[] = []
   let answering = true
   let pinging = true
-  const pull = (image: string, response: ServerResponse): void => {
+  const pull = (image: string, login: unknown, response: ServerResponse): void => {
     let isLeft = false
     response.on("close", () => {
       isLeft = !response.writableFinished
@@ -39,6 +41,7 @@ export async function openFakeRegistry(): Promise<FakeRegistry> {
     if (answering) response.writeHead(200, { "Content-Type": "application/json" }).flushHeaders()
     pulls.push({
       image,
+      login,
       say: (line) => void response.write(`${JSON.stringify(line)}\n`),
       end: () => void response.end(),
       breakOff: () => void response.destroy(),
@@ -49,7 +52,10 @@ export async function openFakeRegistry(): Promise<FakeRegistry> {
     const url = new URL(request.url ?? "/", "http://engine")
     request.resume()
     if (url.pathname.endsWith("/_ping")) return pinging ? response.end("OK") : undefined
-    return pull(`${url.searchParams.get("fromImage")}:${url.searchParams.get("tag")}`, response)
+    if (request.method === "GET") return response.writeHead(404).end('{"message":"there is no such thing"}')
+    const auth = request.headers["x-registry-auth"]
+    const login = auth === undefined ? null : JSON.parse(Buffer.from(String(auth), "base64").toString())
+    return pull(`${url.searchParams.get("fromImage")}:${url.searchParams.get("tag")}`, login, response)
   })
   await new Promise<void>((resolve) => server.listen(path, resolve))
   return {
