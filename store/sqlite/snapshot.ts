@@ -21,7 +21,7 @@ import { getMeta, MODEL_VERSION } from "./schema.ts"
 const PIECE_BYTES = 4 * 1024 * 1024
 
 /** Copies of the read model at `path`, which may be in use. */
-export const snapshotsOf = (path: string): SnapshotSource => ({
+export const snapshotsOf = (path: string, pieceBytes = PIECE_BYTES): SnapshotSource => ({
   version: MODEL_VERSION,
   take: (onPiece) => {
     const copy = `${path}.copy`
@@ -32,7 +32,7 @@ export const snapshotsOf = (path: string): SnapshotSource => ({
       const packed = createReadStream(copy).pipe(createGzip({ level: 1 }))
       const pieces = yield* Effect.acquireUseRelease(
         Effect.succeed(packed),
-        (stream) => cutInto(stream, onPiece),
+        (stream) => cutInto(stream, pieceBytes, onPiece),
         (stream) => Effect.sync(() => void stream.destroy()),
       )
       return { seq: Number(seq), pieces }
@@ -74,6 +74,7 @@ const withReader = <A>(
 /** Hands a stream over in pieces of one size, one after another. */
 const cutInto = (
   stream: AsyncIterable<Buffer>,
+  pieceBytes: number,
   onPiece: (index: number, bytes: Uint8Array) => Effect.Effect<void, BerthError>,
 ): Effect.Effect<number, BerthError> =>
   Effect.gen(function* () {
@@ -92,7 +93,7 @@ const cutInto = (
       if (next.done === true) break
       waiting.push(next.value)
       bytes += next.value.byteLength
-      if (bytes >= PIECE_BYTES) yield* flush()
+      if (bytes >= pieceBytes) yield* flush()
     }
     if (bytes > 0) yield* flush()
     return index
