@@ -50,6 +50,14 @@ export interface ControlRecord {
         readonly admissions: readonly Admission[]
         readonly atMs: number
       }
+    /** What retention has taken out of the log, for read models that are elsewhere: removing leaves nothing that they could read. */
+    | {
+        readonly type: "purged"
+        readonly term: number
+        readonly outputs: readonly string[]
+        readonly tombstones: readonly string[]
+        readonly atMs: number
+      }
 }
 
 /** What retention leaves of a task, for as long as a repeat must be recognised. */

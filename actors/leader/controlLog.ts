@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { EventLog } from "../../core/ports/eventLog.ts"
@@ -14,6 +14,8 @@ export interface ControlLog {
   /** Begins a term; answers the sequence that the fold must reach before anything is decided. */
   readonly beginTerm: Effect.Effect<Seq, BerthError>
   readonly admit: (admissions: readonly Admission[]) => Effect.Effect<Seq, BerthError>
+  /** Tells read models that are elsewhere what was removed: ids of tasks whose output is gone, and of tombstones. */
+  readonly tellPurged: (outputs: readonly string[], tombstones: readonly string[]) => Effect.Effect<Seq, BerthError>
 }
 
 export interface ControlLogDeps {
@@ -27,10 +29,16 @@ export function makeControlLog({ clock, log, node, random }: ControlLogDeps): Co
   let version: Seq = 0
   let term = 0
 
+  const oneAtATime = Semaphore.makeUnsafe(1)
+
   const append = (fact: ControlRecord["fact"]): Effect.Effect<Seq, BerthError> =>
-    Effect.map(
-      appendOnce(log, CONTROL_SUBJECT, version, { kind: "control", recordId: random.id(), fact }),
-      (seq) => (version = seq),
+    oneAtATime.withPermits(1)(
+      Effect.suspend(() =>
+        Effect.map(
+          appendOnce(log, CONTROL_SUBJECT, version, { kind: "control", recordId: random.id(), fact }),
+          (seq) => (version = seq),
+        ),
+      ),
     )
 
   return {
@@ -40,6 +48,7 @@ export function makeControlLog({ clock, log, node, random }: ControlLogDeps): Co
       term = last?.record.kind === "control" ? last.record.fact.term + 1 : 1
       return yield* append({ type: "termBegan", node, term, atMs: clock.nowMs() })
     }),
+    tellPurged: (outputs, tombstones) => append({ type: "purged", term, outputs, tombstones, atMs: clock.nowMs() }),
     admit: (admissions) => append({ type: "admitted", term, admissions, atMs: clock.nowMs() }),
   }
 }

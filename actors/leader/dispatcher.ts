@@ -60,6 +60,8 @@ export interface Dispatcher {
   readonly settledBefore: () => Seq
   /** Publishes the wake-ups of all that is admitted and not started; at most one message per task is ever there. */
   readonly republish: Effect.Effect<void, BerthError>
+  /** Writes on `control` what retention has removed; not before this leader decides. */
+  readonly tellPurged: (outputs: readonly string[], tombstones: readonly string[]) => Effect.Effect<void, BerthError>
   /** Runs until it fails: with WRONG_STATE when another leader's term has begun. */
   readonly run: Effect.Effect<never, BerthError>
 }
@@ -186,5 +188,8 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
   /** What this fold has not read may hold a slot: of another leader, too. */
   const settledBefore = (): Seq => (deciding ? Math.min(fold.slots.settledBefore(), fold.headSeq + 1) : 0)
 
-  return { fold, isDeciding: () => deciding, settledBefore, republish, run }
+  const tellPurged: Dispatcher["tellPurged"] = (outputs, tombstones) =>
+    Effect.suspend(() => (deciding ? Effect.asVoid(control.tellPurged(outputs, tombstones)) : Effect.void))
+
+  return { fold, isDeciding: () => deciding, settledBefore, republish, tellPurged, run }
 }

@@ -8,6 +8,8 @@
  *   RT3. Of `control`, what a new leader or a new fold of the log needs stays: its last record, which has term and version, and
  *        everything from the oldest admission on that is not settled. What is settled stays so, and beyond what a leader has read
  *        nothing goes: one whose time is over harms nobody.
+ *   RT3. Removing leaves no record: a read model that is not told by the log itself learns of it on `control`. One that was not
+ *        told yet has it done again.
  */
 import { Effect } from "effect"
 import type { Config } from "../../core/config.ts"
@@ -20,6 +22,7 @@ import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Seq, TombstoneRecord } from "../../core/record.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import type { TaskState } from "../../core/task/state.ts"
+import type { Dispatcher } from "./dispatcher.ts"
 
 const PAGE_ROWS = 200
 
@@ -35,6 +38,7 @@ export interface RetentionDeps {
 export interface TermRetentionDeps extends RetentionDeps {
   /** All admissions before this sequence are settled; 0 while nothing is known of them. */
   readonly settledBefore: () => Seq
+  readonly tellPurged: Dispatcher["tellPurged"]
 }
 
 /** Output, artifacts and records of one task at rest go; a tombstone stays. */
@@ -87,6 +91,23 @@ export const makeRetention = (deps: TermRetentionDeps) => {
     trimmedBefore = before
   })
 
+  /** RT3. */
+  const tellOthers = (
+    printed: readonly TaskRow[],
+    forgotten: readonly string[],
+    nowMs: number,
+  ): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      if (printed.length === 0 && forgotten.length === 0) return
+      const stillPrinted = yield* readModel.endedBefore(nowMs - config.outputKeepMs, PAGE_ROWS, "withOutput")
+      const stillThere = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
+      const outputs = printed
+        .filter((row) => stillPrinted.some(({ seq }) => seq === row.seq))
+        .map(({ state }) => state.id)
+      const tombstones = forgotten.filter((id) => stillThere.includes(id))
+      if (outputs.length + tombstones.length > 0) yield* deps.tellPurged(outputs, tombstones)
+    })
+
   const pass = Effect.gen(function* () {
     const nowMs = clock.nowMs()
     const old = yield* readModel.endedBefore(nowMs - config.taskKeepMs, PAGE_ROWS, "all")
@@ -95,6 +116,7 @@ export const makeRetention = (deps: TermRetentionDeps) => {
     yield* Effect.forEach(printed, purgeOutput, { discard: true })
     const forgotten = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
     yield* Effect.forEach(forgotten, forget, { discard: true })
+    yield* tellOthers(printed, forgotten, nowMs)
     yield* trimControl
   })
 

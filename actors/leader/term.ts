@@ -29,7 +29,7 @@ export function makeTerm(deps: TermDeps): Term {
   const timers = makeTimers(deps)
   const dispatcher = makeDispatcher({ ...deps, onEntries: timers.onEntries })
   const reconciler = makeReconciler({ ...deps, dispatcher })
-  const retention = makeRetention({ ...deps, settledBefore: dispatcher.settledBefore })
+  const retention = makeRetention({ ...deps, ...dispatcher })
   const lossWatch = deps.leases === null ? [] : [makeLossWatch(deps, deps.leases).run]
   const run = Effect.raceAllFirst([dispatcher.run, timers.run, reconciler.run, retention.run, ...lossWatch])
   return { dispatcher, timers, reconciler, run }

@@ -5,6 +5,7 @@
 import { berthError } from "../../core/errors.ts"
 import { foldAdmission, foldRow, type TaskRow } from "../../core/readmodel/row.ts"
 import type { LogEntry } from "../../core/record.ts"
+import { isAtRest } from "../../core/words.ts"
 
 export interface Changes {
   /** By task id; null: the row goes away. */
@@ -34,6 +35,7 @@ export function foldInto(changes: Changes, entry: LogEntry, rowOf: (taskId: stri
       changes.tombstones.set(record.id, record.atMs)
       return
     case "control":
+      if (record.fact.type === "purged") return purge(changes, record.fact, current)
       if (record.fact.type !== "admitted") return
       for (const { taskId, epoch } of record.fact.admissions) {
         const row = current(taskId)
@@ -45,11 +47,26 @@ export function foldInto(changes: Changes, entry: LogEntry, rowOf: (taskId: stri
   }
 }
 
+/** Removed is removed: what has come back since, as a task that runs again, has its own time. */
+function purge(
+  changes: Changes,
+  { outputs, tombstones }: { readonly outputs: readonly string[]; readonly tombstones: readonly string[] },
+  current: (id: string) => TaskRow | null,
+): void {
+  for (const id of outputs) {
+    const row = current(id)
+    if (row !== null && isAtRest(row.state.status)) changes.rows.set(id, { ...row, outputPurged: true })
+  }
+  for (const id of tombstones) if (current(id) === null) changes.tombstones.set(id, null)
+}
+
 /** Ids of the tasks whose rows an entry may change. */
 export function touchedBy(entry: LogEntry): readonly string[] {
   const { record } = entry
   if (record.kind === "task") return [record.state.id]
   if (record.kind === "tombstone") return [record.id]
   if (record.kind === "control" && record.fact.type === "admitted") return record.fact.admissions.map((a) => a.taskId)
+  if (record.kind === "control" && record.fact.type === "purged")
+    return [...record.fact.outputs, ...record.fact.tombstones]
   return []
 }

@@ -4,7 +4,7 @@ import { type LogEntry, type LogRecord } from "../../core/record.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import { codeOf } from "../support/code.ts"
 import { everything, ids, type ReadModelTraits, Script, useModel } from "../support/modelUnderTest.ts"
-import { admitted, AT_MS, ended, printed, retried, started, submitted, tombstoneOf } from "../support/task.ts"
+import { admitted, AT_MS, ended, printed, retried, started, submitted, tombstoneOf, purged } from "../support/task.ts"
 import { listGuarantees } from "./readModelList.contract.ts"
 
 /** Every guarantee of the read model, put to one adapter; those of `list` are in the file beside. */
@@ -52,6 +52,33 @@ export const readModelContract = (traits: ReadModelTraits): void => {
           expect((yield* model.get("a"))?.admitted).toBeNull()
           expect((yield* model.counts(null)).slotsHeld).toBe(0)
           expect(yield* model.get("unknown")).toBeNull()
+        }),
+      ),
+    )
+
+    it(
+      "RM2 what was removed from the log is told on control: output of tasks at rest, and tombstones",
+      use((model) =>
+        Effect.gen(function* () {
+          const script = new Script()
+          const [a, b, c] = ["a", "b", "c"].map((id) => script.add(submitted({ id })))
+          const ends = [a, b].map((record) => script.add(ended(script.add(started(record!.state)).state)))
+          script.add(tombstoneOf(ends[1]!.state))
+          yield* model.apply(script.entries)
+          const withOutput = () => Effect.map(model.endedBefore(Number.MAX_SAFE_INTEGER, 10, "withOutput"), ids)
+          expect(yield* withOutput()).toEqual(["a"])
+          expect(yield* model.tombstonesBefore(Number.MAX_SAFE_INTEGER, 10)).toEqual(["b"])
+          script.add(purged(["a", "c", "unknown"], ["b", "unknown"]))
+          yield* model.apply(script.entries)
+          expect(yield* withOutput()).toEqual([])
+          expect((yield* model.get("a"))?.outputPurged).toBe(true)
+          expect((yield* model.get("c"))?.state).toEqual(c!.state)
+          expect((yield* model.get("c"))?.outputPurged).toBe(false)
+          expect(yield* model.tombstonesBefore(Number.MAX_SAFE_INTEGER, 10)).toEqual([])
+          // Who runs again prints again.
+          script.add(started(ends[0]!.state))
+          yield* model.apply(script.entries)
+          expect((yield* model.get("a"))?.outputPurged).toBe(false)
         }),
       ),
     )

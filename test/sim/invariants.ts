@@ -116,6 +116,6 @@ export class Invariants {
       return
     }
     if (fact.term !== this.#term) this.fail(`I3: term ${fact.term} admitted in term ${this.#term}`)
-    for (const admission of fact.admissions) this.fold.applyAdmission(admission, seq)
+    if (fact.type === "admitted") for (const admission of fact.admissions) this.fold.applyAdmission(admission, seq)
   }
 }

@@ -145,6 +145,12 @@ export const termBegan = (term: number): ControlRecord => ({
   fact: { type: "termBegan", node: "n1", term, atMs: AT_MS },
 })
 
+export const purged = (outputs: readonly string[], tombstones: readonly string[]): ControlRecord => ({
+  kind: "control",
+  recordId: `r${records++}`,
+  fact: { type: "purged", term: 1, outputs, tombstones, atMs: AT_MS },
+})
+
 export const tombstoneOf = (state: TaskState, atMs = AT_MS + 100): TombstoneRecord => ({
   kind: "tombstone",
   id: state.id,

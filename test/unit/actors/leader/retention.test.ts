@@ -3,11 +3,11 @@ import { Effect, Exit, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { makeRetention, purge } from "../../../../actors/leader/retention.ts"
 import { holdsSlot } from "../../../../core/readmodel/row.ts"
-import type { ControlRecord } from "../../../../core/record.ts"
+import { ANY_SUBJECT, type ControlRecord, type LogEntry } from "../../../../core/record.ts"
 import type { TaskState } from "../../../../core/task/state.ts"
 import { makeMemoryReadModel } from "../../../../store/memory/index.ts"
 import { type Failpoint } from "../../../../core/ports/failpoints.ts"
-import { makeRig, type Rig, type RigOptions } from "../../../support/actorRig.ts"
+import { makeRig, type Rig, type RigOptions, workerInfo } from "../../../support/actorRig.ts"
 import { codeOf } from "../../../support/code.ts"
 import { settle } from "../../../support/clock.ts"
 import { takeFeed } from "../../../support/feed.ts"
@@ -35,8 +35,55 @@ const left = async (rig: Rig, id = "t1") => ({
   row: (await rig.run(rig.readModel.get(id))) !== null,
 })
 const NOTHING = { output: false, blobs: [], last: null, row: false }
-const retentionOf = (rig: Rig) => makeRetention({ ...rig, settledBefore: () => 0 })
+const retentionOf = (rig: Rig) => makeRetention({ ...rig, settledBefore: () => 0, tellPurged: () => Effect.void })
 const pass = (rig: Rig): Promise<void> => rig.run(retentionOf(rig).pass)
+
+describe("RT3 a read model that the log itself does not tell of what was removed", () => {
+  it("learns of it on control, once; and one beside the log is told nothing", async () => {
+    const rig = rigged()
+    await rig.run(rig.workers.put(workerInfo()))
+    const { dispatcher } = await lead(rig)
+    await over(rig, "t1")
+    await over(rig, "t2")
+    // As a node of a cluster has it: fed by the log alone.
+    const { readModel } = makeMemoryReadModel()
+    const project = async (): Promise<void> => {
+      const head = await rig.run(rig.store.log.head)
+      const from = await rig.run(readModel.checkpoint)
+      const entries: LogEntry[] = []
+      for (let seq = from; seq < head; ) {
+        const next = await rig.run(rig.store.log.after(ANY_SUBJECT, seq))
+        if (next === null) break
+        entries.push(next)
+        seq = next.seq
+      }
+      await rig.run(readModel.apply(entries))
+    }
+    const retention = makeRetention({ ...rig, ...dispatcher, readModel })
+    const factsOf = async () => (await controlOf(rig)).map(({ record }) => (record as ControlRecord).fact)
+    const told = async () => (await factsOf()).filter(({ type }) => type === "purged")
+    await project()
+    await rig.manual.advance(CONFIG.outputKeepMs + 1)
+    await rig.run(retention.pass)
+    expect(await told()).toMatchObject([{ outputs: ["t1", "t2"], tombstones: [] }])
+    await project()
+    await rig.run(retention.pass)
+    expect(await rig.run(readModel.endedBefore(Number.MAX_SAFE_INTEGER, 10, "withOutput"))).toEqual([])
+    expect(await told()).toHaveLength(1)
+    await rig.manual.advance(CONFIG.taskKeepMs)
+    await rig.run(retention.pass)
+    await project()
+    await rig.manual.advance(CONFIG.idempotencyMs + 1)
+    await rig.run(retention.pass)
+    expect((await told()).at(-1)).toMatchObject({ outputs: [], tombstones: ["t1", "t2"] })
+    await project()
+    expect(await rig.run(readModel.tombstonesBefore(Number.MAX_SAFE_INTEGER, 10))).toEqual([])
+    const before = (await factsOf()).length
+    await rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
+    await rig.run(retention.pass)
+    expect((await factsOf()).length).toBeLessThanOrEqual(before)
+  })
+})
 
 describe("what goes when?", () => {
   it.each(["completed", "failed"] as const)(
@@ -172,7 +219,7 @@ describe("RT3: what stays of the control records?", () => {
   it("the last one, and from the oldest on that is not settled; a new fold of the log finds the same slots", async () => {
     const rig = await leaderRig()
     const { dispatcher } = await lead(rig)
-    const trim = () => rig.run(makeRetention({ ...rig, settledBefore: dispatcher.settledBefore }).pass)
+    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
     for (let n = 0; n < 3; n += 1) {
       await submit(rig, 1, "ann", {}, n)
       await settle()
@@ -207,7 +254,7 @@ describe("RT3: what stays of the control records?", () => {
     const next = await rig.run(rig.store.log.append("control", version, termBegan(2)))
     const theirs = await rig.run(rig.store.log.append("control", next, admittedRecord({ taskId: "ann0", epoch: 1 })))
     await rig.run(rig.store.log.append("control", theirs, termBegan(3)))
-    await rig.run(makeRetention({ ...rig, settledBefore: dispatcher.settledBefore }).pass)
+    await rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
     expect(await kept(rig)).toEqual(["termBegan", "admitted", "termBegan"])
   })
 
@@ -219,7 +266,7 @@ describe("RT3: what stays of the control records?", () => {
     const behind = { ...rig.readModel, checkpoint: Effect.succeed(0) }
     const log = { ...rig.log, feed: (seq: number) => gated(rig.log.feed(seq), gate) }
     const { dispatcher } = await lead(rig, { readModel: behind, log })
-    const trim = () => rig.run(makeRetention({ ...rig, settledBefore: dispatcher.settledBefore }).pass)
+    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
     await trim()
     expect(await kept(rig)).toEqual(["termBegan", "termBegan"])
     open()
