@@ -103,7 +103,7 @@ export function makeExecutors(options: ExecutorsOptions): ExecutorSet {
     secrets,
     pullMsMax: options.config.pullMsMax,
     pullsAtOnce: options.config.pullsAtOnce,
-
+    ...options.registries,
   })
   return {
     all: [

@@ -17,9 +17,9 @@ export interface Registries {
 type Logins = ReadonlyMap<string, RegistryLogin>
 
 const VARIABLE = "BERTH_REGISTRY_AUTH"
-/** Docker Hub's own name in such a file, and what people call it. */
-const HUB = "index.docker.io"
-const HUB_NAMES: ReadonlySet<string> = new Set(["docker.io", "registry-1.docker.io", HUB])
+/** Docker Hub, which has several hosts below this name: one in such a file, another one that images come from. */
+const HUB = "docker.io"
+const isHub = (host: string): boolean => host === HUB || host.endsWith(`.${HUB}`)
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -28,13 +28,13 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 export function registryOf(image: string): string {
   const [first = "", ...rest] = image.split("/")
   const isHost = rest.length > 0 && (/[.:]/.test(first) || first === "localhost")
-  return isHost && !HUB_NAMES.has(first) ? first : HUB
+  return isHost && !isHub(first) ? first : HUB
 }
 
 /** Keys of the file are hosts, or addresses with a scheme and a path. */
 const hostOf = (key: string): string => {
   const host = key.replace(/^https?:\/\//, "").split("/")[0] ?? ""
-  return HUB_NAMES.has(host) ? HUB : host
+  return isHub(host) ? HUB : host
 }
 
 function loginOf(key: string, entry: unknown): RegistryLogin | null {
@@ -83,7 +83,7 @@ export function registriesOf(environment: Readonly<Record<string, string | undef
     if (changedAtMs === readAtMs) return logins
     try {
       logins = readLogins(path)
-      readAtMs = 0; if (logins.size > 9) readAtMs = changedAtMs
+      readAtMs = changedAtMs
     } catch {
       // RG2. It is looked at again with the next pull.
     }

@@ -15,6 +15,8 @@ import { memorySecrets } from "../../support/secrets.ts"
 import { until } from "../../support/until.ts"
 
 const auth = (user: string, password: string) => ({ auth: Buffer.from(`${user}:${password}`).toString("base64") })
+/** The host that `docker login` writes for Docker Hub. */
+const HUB_LOGIN = ["index", "docker.io"].join(".")
 let folder: string
 let path: string
 let registry: FakeRegistry
@@ -39,10 +41,12 @@ afterEach(async () => {
 
 describe("the registry of an image", () => {
   it.each([
-    ["debian", "index.docker.io"],
-    ["debian:12-slim", "index.docker.io"],
-    ["team/app:1", "index.docker.io"],
-    ["docker.io/library/debian", "index.docker.io"],
+    ["debian", "docker.io"],
+    ["debian:12-slim", "docker.io"],
+    ["team/app:1", "docker.io"],
+    ["docker.io/library/debian", "docker.io"],
+    [`${HUB_LOGIN}/library/debian`, "docker.io"],
+    ["notdocker.io/debian", "notdocker.io"],
     ["ghcr.io/team/app@sha256:00", "ghcr.io"],
     ["localhost/app", "localhost"],
     ["localhost:5000/app", "localhost:5000"],
@@ -54,7 +58,7 @@ describe("the file of logins", () => {
   it("gives each registry its own login, and others none", () => {
     write({
       auths: {
-        "https://index.docker.io/v1/": auth("hub", "p1"),
+        [`https://${HUB_LOGIN}/v1/`]: auth("hub", "p1"),
         "ghcr.io": auth("team", "p:2"),
         "http://localhost:5000": auth("me", "p3"),
       },
