@@ -5,7 +5,7 @@ import type { TaskRow } from "../../core/readmodel/row.ts"
 import type { LogEntry } from "../../core/record.ts"
 import { type Changes, foldInto, noChanges, touchedBy } from "../shared/fold.ts"
 import { type BatchRow, writeBatch } from "./batch.ts"
-import { type Connection, transaction } from "./connection.ts"
+import { type Connection, type Row, transaction } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
 import { COLUMNS, rowOf } from "./rows.ts"
 import { createModel } from "./schema.ts"
@@ -61,14 +61,15 @@ export const writeTombstones = (
 }
 
 /**
- * Throws the read model away and folds it anew from the log beside it, in one transaction. STORE_CORRUPT when the log
- * itself is damaged; then the model stays as it was.
+ * Throws the read model away and folds it anew from the log beside it, in one transaction. A task whose last record is
+ * damaged gets no row: nobody acts on what it was before, and whoever asks for it is told STORE_CORRUPT by the log.
  */
 export const rebuildReadModel = (on: Connection): Effect.Effect<void, BerthError> =>
   transaction(
     on,
     Effect.gen(function* () {
       yield* createModel(on)
+      const unreadable = new Set<string>()
       let afterSeq = 0
       for (;;) {
         const rows = yield* on.all(
@@ -76,13 +77,35 @@ export const rebuildReadModel = (on: Connection): Effect.Effect<void, BerthError
           afterSeq,
           REBUILD_PAGE,
         )
-        if (rows.length === 0) return
-        const entries = yield* attempt(() => rows.map(entryOf))
-        yield* applyEntries(on, entries)
-        afterSeq = entries.at(-1)?.seq ?? afterSeq
+        if (rows.length === 0) break
+        yield* applyEntries(on, yield* attempt(() => readable(rows, unreadable)))
+        afterSeq = Number(rows.at(-1)?.["seq"])
       }
+      yield* removeRows(on, [...unreadable])
     }),
   )
+
+/** The entries of these rows, without the damaged ones. `unreadable` has the tasks of which the newest record is one of those. */
+function readable(rows: readonly Row[], unreadable: Set<string>): readonly LogEntry[] {
+  const entries: LogEntry[] = []
+  for (const row of rows) {
+    try {
+      const entry = entryOf(row)
+      entries.push(entry)
+      for (const id of taskOfState(entry.subject)) unreadable.delete(id)
+    } catch (error) {
+      if (asBerthError(error).code !== "STORE_CORRUPT") throw error
+      for (const id of taskOfState(String(row["subject"]))) unreadable.add(id)
+    }
+  }
+  return entries
+}
+
+/** The task that a subject holds the states of; none for other subjects. */
+const taskOfState = (subject: string): readonly string[] => {
+  const id = /^t\.(.+)\.s$/.exec(subject)?.[1]
+  return id === undefined ? [] : [id]
+}
 
 /** What `body` throws, as a typed error. */
 export const attempt = <A>(body: () => A): Effect.Effect<A, BerthError> =>

@@ -22,7 +22,7 @@ import { rebuildReadModel } from "./apply.ts"
 import { makeFileBlobs } from "./blobs.ts"
 import { type Connection, openConnection } from "./connection.ts"
 import { clearDamage, isDamaged } from "./damage.ts"
-import { Known, openLog, readHead } from "./known.ts"
+import { hasDamagedOpenTask, Known, openLog, readHead } from "./known.ts"
 import { type DataDirLock, lockDataDir } from "./lock.ts"
 import { makeLog } from "./log.ts"
 import { besideLog } from "./readModel.ts"
@@ -113,7 +113,8 @@ const openStore = (
     const connection = yield* openLog(path)
     const prepared = Effect.gen(function* () {
       yield* migrate(connection)
-      if (isDamaged(path) || (yield* getMeta(connection, "model")) !== MODEL_VERSION) {
+      const isOther = (yield* getMeta(connection, "model")) !== MODEL_VERSION
+      if (isDamaged(path) || isOther || (yield* hasDamagedOpenTask(connection))) {
         yield* rebuildReadModel(connection)
         clearDamage(path)
       }

@@ -182,6 +182,25 @@ export const readTasks = (
     (found) => new Map(found.map((stored) => [String(stored["task_id"]), taskOf(on, stored)])),
   )
 
+/** Tasks looked at together; those that are open as the index `tasks_open` has them. */
+const OPEN_PAGE = 500
+
+/** True when a row or the last record of a task that is not at rest is damaged. A leader would act on them. */
+export const hasDamagedOpenTask = (on: Connection): Effect.Effect<boolean, BerthError> =>
+  Effect.gen(function* () {
+    for (let afterId = ""; ; ) {
+      const found = yield* on.all(
+        "select id from tasks where status < 2 and id > ? order by id limit ?",
+        afterId,
+        OPEN_PAGE,
+      )
+      const ids = found.map((row) => String(row["id"]))
+      for (const task of (yield* readTasks(on, ids)).values()) if (task instanceof BerthError) return true
+      if (ids.length < OPEN_PAGE) return false
+      afterId = ids.at(-1) ?? ""
+    }
+  })
+
 function taskOf(on: Connection, stored: Row): HotTask | BerthError {
   try {
     const last = stored["seq"] === null ? null : entryOf(stored)

@@ -21,12 +21,28 @@ const ENDED_ALL = `
 
 export type Queries = Omit<ReadModel["Service"], "apply" | "checkpoint">
 
-/** @param onDamage - told when a row does not match its checksum */
-export function makeQueries(on: Connection, onDamage: () => void): Queries {
+/** What is done about a row that does not match its checksum. */
+export interface Damage {
+  readonly note: () => void
+  /** The row as the log has it; null where only a new fold knows. */
+  readonly fromLog: (stored: Row) => Effect.Effect<TaskRow | null, BerthError>
+}
+
+export function makeQueries(on: Connection, damage: Damage): Queries {
+  const decodeOne = (stored: Row): Effect.Effect<TaskRow, BerthError> =>
+    Effect.catch(
+      attempt(() => rowOf(stored)),
+      (error) => {
+        damage.note()
+        return Effect.flatMap(damage.fromLog(stored), (row) =>
+          row === null ? Effect.fail(error) : Effect.succeed(row),
+        )
+      },
+    )
   const decode = (rows: readonly Row[]): Effect.Effect<readonly TaskRow[], BerthError> =>
-    Effect.tapError(
+    Effect.catch(
       attempt(() => rows.map(rowOf)),
-      () => Effect.sync(onDamage),
+      () => Effect.forEach(rows, decodeOne),
     )
   const rows = (tail: string, ...values: readonly Value[]) =>
     Effect.flatMap(on.all(`${SELECT} ${tail}`, ...values), decode)

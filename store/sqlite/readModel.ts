@@ -2,11 +2,14 @@
 import { Effect, type Scope, Semaphore } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
-import type { LogEntry } from "../../core/record.ts"
-import { applyEntries } from "./apply.ts"
+import type { TaskRow } from "../../core/readmodel/row.ts"
+import { type LogEntry, stateSubject } from "../../core/record.ts"
+import { isAtRest } from "../../core/words.ts"
+import { applyEntries, attempt } from "./apply.ts"
 import { prepareBatch } from "./batch.ts"
-import { type Connection, openConnection, transaction } from "./connection.ts"
+import { type Connection, openConnection, type Row, transaction } from "./connection.ts"
 import { clearDamage, isDamaged, noteDamage } from "./damage.ts"
+import { ENTRY, entryOf } from "./entries.ts"
 import { makeQueries } from "./queries.ts"
 import { createModel, getMeta, MODEL_VERSION, setMeta, tune } from "./schema.ts"
 
@@ -42,15 +45,31 @@ export const openReadModel = (path: string, log = ""): Effect.Effect<ReadModel["
     }
     const oneAtATime = yield* Semaphore.make(1)
     return {
-      ...makeQueries(on, () => noteDamage(path)),
+      ...makeQueries(on, { note: () => noteDamage(path), fromLog: () => Effect.succeed(null) }),
       apply: (entries) => oneAtATime.withPermits(1)(Effect.suspend(() => apply(entries))),
       checkpoint: Effect.sync(() => checkpoint),
     }
   })
 
+/** The row of a task at rest is its last record and whether its output was purged, so it need not wait for a new fold. */
+const restRowFromLog = (on: Connection, stored: Row): Effect.Effect<TaskRow | null, BerthError> =>
+  Effect.flatMap(
+    on.all(
+      `select ${ENTRY} from entries where subject = ? order by seq desc limit 1`,
+      stateSubject(String(stored["id"])),
+    ),
+    ([last]) =>
+      attempt(() => {
+        if (last === undefined) return null
+        const { record, seq } = entryOf(last)
+        if (record.kind !== "task" || !isAtRest(record.state.status)) return null
+        return { state: record.state, seq, admitted: null, outputPurged: stored["purged"] === 1 }
+      }),
+  )
+
 /** Beside a log: entries arrive by the log's own commits, so there is nothing to apply. */
 export const besideLog = (reader: Connection, path: string, head: Effect.Effect<number>): ReadModel["Service"] => ({
-  ...makeQueries(reader, () => noteDamage(path)),
+  ...makeQueries(reader, { note: () => noteDamage(path), fromLog: (stored) => restRowFromLog(reader, stored) }),
   apply: (entries) =>
     Effect.flatMap(head, (seq) =>
       entries.every((entry) => entry.seq <= seq)

@@ -231,17 +231,69 @@ describe("damage", () => {
     )
   })
 
-  it("a damaged record stops a new fold: the model never shows a part for the whole", async () => {
+  it("a new fold leaves out the task whose last record is damaged, and no other; the log says STORE_CORRUPT of it", async () => {
     await isolate(
       Effect.gen(function* () {
         const dataDir = yield* temporaryDir
         const path = join(dataDir, "berth.db")
         const open = yield* reopenable(dataDir)
-        yield* (yield* open).log.append("t.a.s", 0, submitted({ id: "a" }))
-        yield* tamper(path, `update entries set body = ${FLIPPED}`)
+        const { log } = yield* open
+        const newer = new Map<string, number>()
+        for (const id of ["last", "older", "whole"]) {
+          const first = submitted({ id })
+          const seq = yield* log.append(`t.${id}.s`, 0, first)
+          newer.set(id, yield* log.append(`t.${id}.s`, seq, started(first.state)))
+          if (id === "older") yield* tamper(path, `update entries set body = ${FLIPPED} where seq = ?`, seq)
+        }
+        yield* tamper(path, `update entries set body = ${FLIPPED} where seq = ?`, newer.get("last") ?? 0)
         writeFileSync(`${path}.rebuild`, "")
-        const error: BerthError = yield* Effect.flip(open)
-        expect(error.code).toBe("STORE_CORRUPT")
+        const again = yield* open
+        expect((yield* again.readModel.scan("running", "", 10)).map(({ state }) => state.id)).toEqual([
+          "older",
+          "whole",
+        ])
+        expect(yield* again.readModel.get("last")).toBeNull()
+        expect(yield* codeOf(again.log.last("last"))).toBe("STORE_CORRUPT")
+        expect(yield* again.log.head).toBe(newer.get("whole"))
+      }),
+    )
+  })
+
+  it.each([
+    ["its row", `update tasks set body = ${FLIPPED} where id = 'a'`, "row"],
+    ["its last record", `update entries set body = ${FLIPPED} where subject = 't.a.s'`, "no row"],
+  ])("of a task that waits is found before anybody acts on it: %s", async (_name, sql, then) => {
+    await isolate(
+      Effect.gen(function* () {
+        const dataDir = yield* temporaryDir
+        const open = yield* reopenable(dataDir)
+        const { log, readModel } = yield* open
+        for (const id of ["a", "b"]) yield* log.append(`t.${id}.s`, 0, submitted({ id }))
+        const row = yield* readModel.get("a")
+        yield* tamper(join(dataDir, "berth.db"), sql)
+        const again = yield* open
+        expect(yield* again.readModel.get("a")).toEqual(then === "row" ? row : null)
+        expect((yield* again.readModel.get("b"))?.state.id).toBe("b")
+      }),
+    )
+  })
+
+  it("RM7 the row of a task at rest is taken from its last record, so that no list fails for it", async () => {
+    await isolate(
+      Effect.gen(function* () {
+        const dataDir = yield* temporaryDir
+        const { log, readModel } = yield* openStore(dataDir)
+        for (const id of ["a", "b"]) {
+          const first = submitted({ id })
+          const second = started(first.state)
+          let seq = 0
+          for (const record of [first, second, ended(second.state)]) seq = yield* log.append(`t.${id}.s`, seq, record)
+        }
+        const query = { owner: null, cursor: null, rowsMax: 10 }
+        const before = yield* readModel.list(query)
+        yield* tamper(join(dataDir, "berth.db"), `update tasks set body = ${FLIPPED} where id = 'a'`)
+        expect(yield* readModel.list(query)).toEqual(before)
+        expect(before.rows).toHaveLength(2)
       }),
     )
   })
