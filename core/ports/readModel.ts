@@ -13,7 +13,7 @@ import type { Counts, ListPage, ListQuery, TaskRow } from "../readmodel/row.ts"
  *   RM4. `due` gives the rows whose due time has come, the earliest first.
  *   RM5. `scan` gives all rows of a status in id order from an id on: what a new leader folds from.
  *   RM6. A record of an unknown version is refused; nothing of its batch is applied.
- *   RM7. A row whose stored form is damaged is reported as STORE_CORRUPT, never returned.
+ *   RM7. A row whose stored form is damaged is never returned: it is taken from the log, or reported as STORE_CORRUPT.
  */
 export class ReadModel extends Context.Service<
   ReadModel,
