@@ -6,6 +6,9 @@ import type { ControlRecord, Seq, TaskRecord } from "../core/record.ts"
 /** After these the record may be in the log all the same; after any other it is not. */
 const UNKNOWN_ENDS: ReadonlySet<ErrorCode> = new Set(["VERSION_CONFLICT", "STORE_UNAVAILABLE", "DEADLINE_EXCEEDED"])
 
+/** True for a failure of `appendOnce` after which the record is not in the log, and never will be. */
+export const isSurelyAbsent = ({ code }: BerthError): boolean => code === "VERSION_CONFLICT" || !UNKNOWN_ENDS.has(code)
+
 /**
  * Appends, and tells an append that succeeded without saying so from one that lost: by the first record after the expected
  * version (EL5). The last one may already be somebody else's, on top of ours.

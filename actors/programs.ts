@@ -23,6 +23,8 @@ export class Programs extends Context.Service<
     readonly keep: (taskId: string, program: Program) => Effect.Effect<ProgramRef, BerthError>
     /** Keeps a program at hand whose task was accepted: it will be wanted soon, and once. */
     readonly remember: (taskId: string, program: Program) => void
+    /** Gives up what `keep` made for a task that did not come to be; a blob that the task of this id has is left alone. */
+    readonly discard: (taskId: string, ref: ProgramRef) => Effect.Effect<void, BerthError>
     readonly load: (taskId: string) => Effect.Effect<Program, BerthError>
   }
 >()("actors/Programs") {}
@@ -40,6 +42,13 @@ export const programsLayer: Layer.Layer<Programs, never, EventLog | Blobs> = Lay
       recent.set(taskId, program)
     }
 
+    /** Where the log says that a task's program is; null without a first record. */
+    const refOf = (taskId: string): Effect.Effect<ProgramRef | null, BerthError> =>
+      Effect.map(log.after(stateSubject(taskId), 0), (first) => {
+        const fact = first?.record.kind === "task" ? first.record.facts[0] : undefined
+        return fact?.type === "submitted" ? fact.program : null
+      })
+
     const fromBlob = Effect.fn("programs.fromBlob")(function* (key: string) {
       const bytes = yield* blobs.get(key)
       if (bytes === null) return yield* Effect.fail(berthError("STORE_CORRUPT", `the program ${key} is missing`))
@@ -54,15 +63,20 @@ export const programsLayer: Layer.Layer<Programs, never, EventLog | Blobs> = Lay
         const blobKey = programKey(taskId, bytes)
         return blobs.put(blobKey, bytes).pipe(Effect.as({ blobKey, sizeBytes: bytes.length }))
       },
+      discard: Effect.fn("programs.discard")(function* (taskId, ref) {
+        if ("inline" in ref) return
+        const used = yield* refOf(taskId)
+        if (used !== null && "blobKey" in used && used.blobKey === ref.blobKey) return
+        yield* blobs.removePrefix(ref.blobKey)
+      }),
       load: Effect.fn("programs.load")(function* (taskId) {
         const cached = recent.get(taskId)
         recent.delete(taskId)
         if (cached !== undefined) return cached
-        const first = yield* log.after(stateSubject(taskId), 0)
-        const fact = first?.record.kind === "task" ? first.record.facts[0] : undefined
-        if (fact?.type !== "submitted")
+        const ref = yield* refOf(taskId)
+        if (ref === null)
           return yield* Effect.fail(berthError("STORE_CORRUPT", `the first record of ${taskId} is missing`))
-        return "inline" in fact.program ? fact.program.inline : yield* fromBlob(fact.program.blobKey)
+        return "inline" in ref ? ref.inline : yield* fromBlob(ref.blobKey)
       }),
     }
   }),

@@ -15,6 +15,7 @@ import type { TaskFact } from "../core/task/facts.ts"
 import { prepare } from "../core/task/prepare.ts"
 import { reduce } from "../core/task/reduce.ts"
 import type { SubmitRequest } from "../core/task/request.ts"
+import { isSurelyAbsent } from "./appendOnce.ts"
 import type { Principal, TaskView } from "./api.ts"
 import type { Programs } from "./programs.ts"
 import type { Turns } from "./turns.ts"
@@ -41,6 +42,13 @@ export interface SubmitDeps {
 /** 160 bits of SHA-256, in hex; owner and key are separated by a byte that neither may hold. */
 export const keyedId = (owner: string, key: string): string =>
   `k${createHash("sha256").update(`${owner}\0${key}`).digest("hex").slice(0, 40)}`
+
+/**
+ * Whether nobody will ever want the program of a submit that failed so. Under a key the same request may be on its way beside
+ * this one, or come again, with the same blob: only when the key is another task's for good is ours of no use.
+ */
+const isOrphan = (error: BerthError, key: string | undefined): boolean =>
+  key === undefined ? isSurelyAbsent(error) : error.code === "VERSION_CONFLICT"
 
 export const makeSubmit = (deps: SubmitDeps) => {
   const { clock, config, failpoints, log, readModel } = deps
@@ -100,15 +108,16 @@ export const makeSubmit = (deps: SubmitDeps) => {
     const fact: TaskFact = { type: "submitted", id: taskId, owner, spec, program: ref, atMs: nowMs }
     const state = reduce(null, fact)
     yield* failpoints.hit("submit.beforeAppend")
-    const seq = yield* deps.turns
-      .begin(state, fact)
-      .pipe(
-        Effect.catch((error) =>
-          error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined
-            ? Effect.succeed(null)
-            : Effect.fail(error),
-        ),
-      )
+    const seq = yield* deps.turns.begin(state, fact).pipe(
+      Effect.tapError((error) =>
+        isOrphan(error, request.idempotencyKey) ? Effect.ignore(deps.programs.discard(taskId, ref)) : Effect.void,
+      ),
+      Effect.catch((error) =>
+        error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined
+          ? Effect.succeed(null)
+          : Effect.fail(error),
+      ),
+    )
     if (seq === null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
     if ("inline" in ref) deps.programs.remember(taskId, program)
     yield* failpoints.hit("submit.afterAppend")

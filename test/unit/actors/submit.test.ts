@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { Principal } from "../../../actors/api.ts"
 import { keyedId, makeSubmit } from "../../../actors/submit.ts"
+import { berthError } from "../../../core/errors.ts"
 import { LIMITS } from "../../../core/limits.ts"
 import type { SubmitRequest } from "../../../core/task/request.ts"
 import { makeRig, type Rig, type RigOptions } from "../../support/actorRig.ts"
@@ -136,6 +137,68 @@ describe("what is durable when submit answers?", () => {
     await rig.run(rig.blobs.removePrefix(`${task.id}/`))
     expect(await rig.run(codeOf(rig.programs.load(task.id)))).toBe("STORE_CORRUPT")
     expect(await rig.run(codeOf(rig.programs.load("nobody")))).toBe("STORE_CORRUPT")
+  })
+})
+
+describe("what becomes of a large program whose task did not come to be?", () => {
+  const LARGE = "x".repeat(LIMITS.programInlineBytesMax)
+  const large = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({ handler: "noop", input: LARGE, ...more })
+  /** A rig whose ids are known, and with them what is kept of programs. */
+  const watched = () => {
+    const rig = rigged()
+    const made: string[] = []
+    const { id } = rig.random
+    Object.assign(rig.random, {
+      id: () => {
+        made.push(id())
+        return made.at(-1)
+      },
+    })
+    const kept = async () => (await Promise.all(made.map((each) => rig.run(rig.blobs.list(each))))).flat()
+    return { ...rig, made, kept }
+  }
+  const full = berthError("STORAGE_FULL", "injected")
+
+  it("it goes when the log has surely not taken the task", async () => {
+    const rig = watched()
+    rig.fail("append", { type: "refused", times: 1, error: full })
+    expect(await rig.run(codeOf(rig.send(ANN, large())))).toBe("STORAGE_FULL")
+    expect(rig.made.length).toBeGreaterThan(0)
+    expect(await rig.kept()).toEqual([])
+  })
+
+  it("it stays when nobody knows, for the task may come to be", async () => {
+    const rig = watched()
+    rig.fail("append", { type: "refused", times: 1 })
+    expect(await rig.run(codeOf(rig.send(ANN, large())))).toBe("STORE_UNAVAILABLE")
+    expect(await rig.kept()).toHaveLength(1)
+  })
+
+  it("under a key: another request's goes, the same request's stays, whoever came first", async () => {
+    const rig = watched()
+    const other = large({ idempotencyKey: "k1", input: `${LARGE}other` })
+    const same = large({ idempotencyKey: "k1" })
+    // Somebody else's submit of this key comes between the look at the log and the append.
+    const before = (meanwhile: SubmitRequest) =>
+      rig.fail("append", { type: "before", times: 1, meanwhile: Effect.suspend(() => rig.send(ANN, meanwhile)) })
+    before(same)
+    expect(await rig.run(codeOf(rig.send(ANN, other)))).toBe("IDEMPOTENCY_MISMATCH")
+    const id = keyedId("ann", "k1")
+    expect(await rig.run(rig.blobs.list(id))).toHaveLength(1)
+    expect(await rig.run(rig.programs.load(id))).toMatchObject({ input: LARGE })
+
+    const again = watched()
+    again.fail("append", { type: "before", times: 1, meanwhile: Effect.suspend(() => again.send(ANN, same)) })
+    expect((await again.run(again.send(ANN, same))).duplicate).toBe(true)
+    expect(await again.run(again.blobs.list(id))).toHaveLength(1)
+    expect(await again.run(again.programs.load(id))).toMatchObject({ input: LARGE })
+  })
+
+  it("under a key that nobody has it stays: the same request comes again, or is on its way", async () => {
+    const rig = watched()
+    rig.fail("append", { type: "refused", times: 1, error: full })
+    expect(await rig.run(codeOf(rig.send(ANN, large({ idempotencyKey: "k1" }))))).toBe("STORAGE_FULL")
+    expect(await rig.run(rig.blobs.list(keyedId("ann", "k1")))).toHaveLength(1)
   })
 })
 
