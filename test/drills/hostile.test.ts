@@ -8,16 +8,17 @@ import { seededRandom } from "../support/clock.ts"
 import { containersOf, removeContainersOf } from "../support/engineWitness.ts"
 import { describeWithDocker } from "../support/require.ts"
 
-/** Rows of the hostile suite that take hundreds of containers. */
+/** Rows of the hostile suite that take long: hundreds of containers, and millions of lines. */
 
 const CODES = 256
 const QUICK = 200
+const LINES = 10_000_000
 /** A shell cannot tell these from an exit with 128 and the signal's number. */
 const SHELL_BLIND = [128 + constants.signals.SIGINT, 128 + constants.signals.SIGPIPE]
 /** They stop or continue a program, or are ignored unless it asks for them. */
 const NOT_ENDING = ["SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"]
 
-describeWithDocker("hundreds of containers", (engine) => {
+describeWithDocker("hundreds of containers, millions of lines", (engine) => {
   let folder = ""
   let berth: Berth | null = null
   let clusterId = ""
@@ -48,6 +49,17 @@ describeWithDocker("hundreds of containers", (engine) => {
       return isRight && seen.reason === "signal" ? [] : [`${name}: ${seen.status} ${seen.reason} ${seen.signal}`]
     })
     expect((await Promise.all([...exits, ...signals])).flat()).toEqual([])
+  })
+
+  it("do ten million tiny lines end in good order, counted to the byte?", async () => {
+    const outcome = await berth!.run({ runtime: "bash", code: `yes | head -n ${LINES}`, timeoutMs: 300_000 })
+    expect(outcome).toMatchObject({ status: "completed", exitCode: 0 })
+    expect(outcome.task.result?.stdout).toMatchObject({
+      totalBytes: 2 * LINES,
+      headBytes: 1_048_576,
+      tailBytes: 65_536,
+    })
+    expect(/^(y\n)+$/.test(outcome.stdout.slice(0, 100_000))).toBe(true)
   })
 
   it("do 200 quick programs, cancelled and killed at random moments, each end once, and is nothing left?", async () => {

@@ -48,6 +48,11 @@ describeAsDebianRoot("an engine of its own", () => {
       },
     )
 
+    it("a task that requires a worker with runsc runs in it", async () => {
+      const outcome = await berth!.run({ runtime: "bash", code: "true", requires: { isolation: "runsc" } })
+      expect(outcome.task.result?.policy).toMatchObject({ isolation: "runsc", runtime: "runsc" })
+    })
+
     it("a task that asks for kata is refused, and says what there is", async () => {
       const outcome = await berth!.run({ runtime: "bash", code: "true", isolation: "kata" })
       expect(outcome).toMatchObject({ status: "failed", reason: "refused" })

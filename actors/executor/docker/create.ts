@@ -41,7 +41,8 @@ const wallFor = (ctx: Context, isolation: Isolation): Effect.Effect<Wall, BerthE
     )
   })
 
-const isolationOf = (job: Job): Isolation => job.spec.isolation ?? "runc"
+/** Who asks for a worker with a class means to run in it. */
+const isolationOf = ({ spec }: Job): Isolation => spec.isolation ?? spec.requires?.isolation ?? "runc"
 
 /** Image, commands and way of running, without making anything. */
 export const planFor = (
