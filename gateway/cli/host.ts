@@ -64,6 +64,7 @@ export interface ServeOptions extends EmbeddedOptions {
   /** None: all. */
   readonly roles: readonly string[]
   readonly pool: string | undefined
+  readonly worker: string | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly secretFile: string | undefined
 }

@@ -32,6 +32,7 @@ function serverOptions(
     // Commands that are a server only for themselves stay alone, whatever the environment says.
     cluster: options.nats === undefined ? null : clusterOfFlags(options, environment),
     pool: options.pool ?? environment.BERTH_POOL,
+    workerName: options.worker ?? (environment.BERTH_WORKER || undefined),
     labels: options.labels,
     dataDir: dataDirOf(options.dataDir, environment),
     executor: executorName(options.executor ?? environment.BERTH_EXECUTOR),

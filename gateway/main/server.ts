@@ -34,7 +34,7 @@ import { DataDir, sqliteSecrets, sqliteStore } from "../../store/sqlite/index.ts
 import { listen } from "../server/listen.ts"
 import { makeRouter, type Router } from "../server/router.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
-import type { ExecutorName } from "./choices.ts"
+import { type ExecutorName, workerNamed } from "./choices.ts"
 import { type ClusterChoice, clusterPorts } from "./cluster.ts"
 import { makeExecutors } from "./executors.ts"
 import { Home } from "./home.ts"
@@ -51,6 +51,8 @@ export interface ServerOptions {
   readonly cluster: ClusterChoice | null
   /** Of the worker. Default `default`. */
   readonly pool?: string | undefined
+  /** Of the worker in a cluster, 1 to 32 of `[A-Za-z0-9_-]`: what permissions of the broker go by. Default: a random one. */
+  readonly workerName?: string | undefined
   /** Of the worker: what tasks may require. */
   readonly labels?: Readonly<Record<string, string>> | undefined
   readonly executor: ExecutorName
@@ -94,8 +96,9 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   const { clusterId, dataDir, roles } = home
   const secrets = yield* Secrets
   const config = resolveConfig(options.config, options.environment)
-  const nodeId = `n${random.id()}`
-  const { labels = {}, pool = DEFAULT_POOL } = options
+  const { labels = {}, pool = DEFAULT_POOL, workerName } = options
+  // A worker's names begin with its node's, which nobody has a second time.
+  const nodeId = workerName === undefined ? `n${random.id()}` : `${workerNamed(workerName)}.${random.id()}`
   const registry = new Registry()
   const telemetry = prometheus(registry)
   const executors = makeExecutors({

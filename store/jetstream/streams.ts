@@ -1,7 +1,7 @@
 /** The streams of a cluster, made where they are missing. What an operator changed on an existing one (its bytes, its place) stays. */
 import { DiscardPolicy, PersistMode, RetentionPolicy, type StreamConfig, StorageType } from "@nats-io/jetstream"
 import { nanos } from "@nats-io/transport-node"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
 import { answeredWith, isAbsent } from "./failure.ts"
 import { isAtLeast, type Link } from "./link.ts"
@@ -15,6 +15,7 @@ const PERSIST_MODE_SINCE = [2, 12, 0] as const
 /** How long a node that may not make streams waits for one that may. */
 const WAIT_MS = 250
 const WAIT_TRIES_MAX = 120
+const UNSETTLED_TRIES_MAX = 5
 /** The broker's code for replicas on a server that is alone. */
 const REPLICAS_NEED_CLUSTER = 10074
 
@@ -95,15 +96,25 @@ export const remakeQueue = (link: Link, names: Names): Effect.Effect<void, Berth
     yield* ensure(link, queue(names, log?.num_replicas ?? 1, link.version), null, null)
   })
 
-const lookUp = (link: Link, name: string): Effect.Effect<StreamConfig | null, BerthError> =>
-  link.ask(`looking for stream ${name}`, async () => {
-    try {
-      return (await link.jsm.streams.info(name)).config
-    } catch (cause) {
-      if (isAbsent(cause)) return null
-      throw cause
-    }
+/** A stream that somebody makes at this moment has no leader yet who could answer. */
+const unsettled = <A>(effect: Effect.Effect<A, BerthError>): Effect.Effect<A, BerthError> =>
+  Effect.retry(effect, {
+    while: (error) => error.code === "STORE_UNAVAILABLE",
+    times: UNSETTLED_TRIES_MAX,
+    schedule: Schedule.spaced(WAIT_MS),
   })
+
+const lookUp = (link: Link, name: string): Effect.Effect<StreamConfig | null, BerthError> =>
+  link
+    .ask(`looking for stream ${name}`, async () => {
+      try {
+        return (await link.jsm.streams.info(name)).config
+      } catch (cause) {
+        if (isAbsent(cause)) return null
+        throw cause
+      }
+    })
+    .pipe(unsettled)
 
 /** @param waits - how often to look again for what somebody else makes; null: it is made here */
 const ensure = (
@@ -131,6 +142,7 @@ const make = (link: Link, config: Config): Effect.Effect<void, BerthError> =>
   link
     .ask(`making stream ${config.name}`, () => link.jsm.streams.add(config))
     .pipe(
+      unsettled,
       Effect.asVoid,
       Effect.mapError((error) =>
         answeredWith(error, REPLICAS_NEED_CLUSTER)

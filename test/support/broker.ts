@@ -17,6 +17,9 @@ export interface BrokerSettings {
   readonly jetstream?: boolean
   /** Bytes that all streams together may have on disk. */
   readonly storeBytesMax?: number
+  /** The whole configuration instead of ours, and the variables that it names. */
+  readonly config?: (place: BrokerPlace, peers: readonly BrokerPlace[]) => string
+  readonly env?: (place: BrokerPlace, peers: readonly BrokerPlace[]) => Readonly<Record<string, string>>
 }
 
 /** A port that nobody listens on at this moment. */
@@ -49,13 +52,16 @@ export const freePlace = async (name: string, dir: string): Promise<BrokerPlace>
 export class Broker {
   readonly place: BrokerPlace
   readonly #path: string
+  readonly #env: Readonly<Record<string, string>>
   #child: ChildProcess | null = null
 
   constructor(server: FoundNats, place: BrokerPlace, peers: readonly BrokerPlace[], settings: BrokerSettings = {}) {
     this.place = place
     this.#path = server.path
     mkdirSync(place.dir, { recursive: true })
-    writeFileSync(join(place.dir, "server.conf"), configOf(place, peers, settings).join("\n"))
+    const text = settings.config?.(place, peers) ?? configOf(place, peers, settings).join("\n")
+    writeFileSync(join(place.dir, "server.conf"), text)
+    this.#env = settings.env?.(place, peers) ?? {}
   }
 
   get url(): string {
@@ -73,7 +79,8 @@ export class Broker {
   /** Starts the process, without waiting for what it does. */
   start(): void {
     const config = join(this.place.dir, "server.conf")
-    this.#child = spawn(this.#path, ["-c", config, "-l", join(this.place.dir, "server.log")], { stdio: "ignore" })
+    const words = ["-c", config, "-l", join(this.place.dir, "server.log")]
+    this.#child = spawn(this.#path, words, { stdio: "ignore", env: { ...process.env, ...this.#env } })
   }
 
   /** Resolves when it serves; a node of a cluster does so when it has found the others. */

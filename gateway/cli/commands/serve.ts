@@ -24,6 +24,7 @@ interface ServeFlags extends PrintFlags {
   readonly replicas?: string
   readonly role?: readonly string[]
   readonly pool?: string
+  readonly worker?: string
   readonly label?: readonly string[]
   readonly secretFile?: string
 }
@@ -48,6 +49,10 @@ export function declareServe(program: Command, context: CommandContext): void {
     .option("--nats <url>", "be a node of the cluster on this NATS server; several: repeated, or with commas", words)
     .option("--role <roles>", "what this node does: gateway, leader, worker (default: all)", words)
     .option("--pool <name>", "pool of this node's worker (default: default)")
+    .option(
+      "--worker <name>",
+      "name of this node's worker, which its permissions on the broker go by (default: a random one)",
+    )
     .option("--label <name=value>", "label of this node's worker; repeat for more", pairs)
     .option("--cluster <name>", "name of the cluster's streams (default: main)")
     .option("--replicas <number>", "copies of each stream: 1, 3 or 5 (default: 1)")
@@ -78,6 +83,7 @@ async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promis
     replicas: flags.replicas === undefined ? undefined : parseWhole("--replicas", flags.replicas, 1, 5),
     roles: flags.role ?? [],
     pool: flags.pool,
+    worker: flags.worker,
     labels: parsePairs("--label", flags.label ?? []),
     secretFile: flags.secretFile,
   })

@@ -4,6 +4,7 @@ import { once } from "node:events"
 import { Effect } from "effect"
 import { afterEach, describe, expect, it } from "vitest"
 import { isSurelyGone, thisProcess } from "../../../../actors/worker/hostProcess.ts"
+import { berthError } from "../../../../core/errors.ts"
 import { type WorkerLeaseData, workerLeaseName } from "../../../../core/workerLease.ts"
 import { LEASE_MS, leaseScenes } from "../../../support/leaseScene.ts"
 import { AT_MS } from "../../../support/task.ts"
@@ -84,6 +85,14 @@ describe("what was left on this engine", () => {
   it("PD1 by one that may live is left alone", async () => {
     const it = await left({})
     await it.start("e1")
+    expect((await holderOf(it))?.worker).toBe("old")
+  })
+
+  it("is the leader's where the store lets a worker revoke nobody else", async () => {
+    const it = await left({ process: dead })
+    Object.assign(it.rig.leases, { revoke: () => Effect.fail(berthError("CONFIG_INVALID", "not yours")) })
+    const fresh = await it.start("e1")
+    expect(fresh.role.worker.name).not.toBe("old")
     expect((await holderOf(it))?.worker).toBe("old")
   })
 
