@@ -182,6 +182,10 @@ export class TaskService extends Context.Service<
       fromSeq: Seq | null,
     ) => Stream.Stream<WatchEvent | BackendEvent, BerthError>
     readonly queueStats: (principal: Principal) => Answer<QueueStats>
+    /** Every worker of the cluster. */
+    readonly workers: Answer<readonly WorkerInfo[]>
+    /** Resolves when the worker says that it starts nothing more, or, with `false`, that it does again. */
+    readonly drainWorker: (worker: string, draining: boolean) => Answer<WorkerInfo>
     readonly systemInfo: Answer<SystemInfo>
     readonly artifact: (principal: Principal, taskId: string, path: string) => Answer<Uint8Array>
     /** Sequence of the newest durable entry that this node knows. */

@@ -7,6 +7,7 @@ import type { Seq } from "../core/record.ts"
 import { laneAllowed } from "../core/task/prepare.ts"
 import { isAtRest } from "../core/words.ts"
 import type { Principal, SystemInfo, TaskService, TaskView } from "./api.ts"
+import { drainWorker } from "./drain.ts"
 import type { Hub } from "./hub.ts"
 import { purge, type RetentionDeps } from "./leader/retention.ts"
 import { makeSubmit, type SubmitDeps } from "./submit.ts"
@@ -32,6 +33,15 @@ export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, 
 const notFound = (taskId: string): BerthError => berthError("NOT_FOUND", `there is no task ${taskId}`)
 const mayTouch = (principal: Principal, owner: string): boolean =>
   principal.role === "admin" || principal.owner === owner
+
+const queueStats = Effect.fn("tasks.queueStats")(function* (
+  { readModel, workers }: Pick<ServiceDeps, "readModel" | "workers">,
+  principal: Principal,
+) {
+  const counts = yield* readModel.counts(principal.role === "admin" ? null : principal.owner)
+  const all = yield* workers.list
+  return { ...counts, workers: all, slotsTotal: all.reduce((sum, { slots }) => sum + slots, 0) }
+})
 
 export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
   const { blobs, clock, config, log, readModel, turns, workers } = deps
@@ -144,11 +154,9 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
           watchAll(deps, from, (owner) => mayTouch(principal, owner)),
         ),
       ),
-    queueStats: Effect.fn("tasks.queueStats")(function* (principal) {
-      const counts = yield* readModel.counts(principal.role === "admin" ? null : principal.owner)
-      const all = yield* workers.list
-      return { ...counts, workers: all, slotsTotal: all.reduce((sum, { slots }) => sum + slots, 0) }
-    }),
+    queueStats: (principal) => queueStats(deps, principal),
+    workers: workers.list,
+    drainWorker: (worker, draining) => drainWorker(deps, worker, draining),
     systemInfo: deps.systemInfo,
     artifact: Effect.fn("tasks.artifact")(function* (principal, taskId, path) {
       const { result } = yield* get(principal, taskId, 0)

@@ -64,6 +64,7 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
   const reborn = Effect.gen(function* () {
     yield* now.lost
     if (isStopping) return yield* Effect.never
+    isDraining = now.worker.isDraining()
     options.telemetry.count("leasesLost")
     options.logger.warn({ worker: now.worker.name, held: now.worker.heldCount() }, "lease lost: beginning again")
     const abandoned = yield* Effect.forkIn(now.abandon, scope)
@@ -141,6 +142,7 @@ const lifeOptions = (options: NodeOptions, ports: NodePorts): LifeOptions => {
       worker: worker.name,
       engineId: engines.ids[0] ?? null,
       slots: config.slots,
+      held: worker.heldCount(),
       // A backend that does not answer is given nothing, and the others go on.
       kinds: all.filter((executor) => executor.accepting()).flatMap(({ kinds }) => kinds),
       kindsUnavailable: all.filter((executor) => !executor.accepting()).flatMap(({ kinds }) => kinds),

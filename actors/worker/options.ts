@@ -1,13 +1,13 @@
 import type { Executors } from "../../core/ports/executor.ts"
 import type { Queue } from "../../core/ports/queue.ts"
-import type { DirectWakeUp, Signals } from "../../core/ports/signals.ts"
+import type { DirectWakeUp, DrainSignal, Signals } from "../../core/ports/signals.ts"
 import type { Command } from "../../core/task/decide.ts"
 import type { TaskSpec } from "../../core/task/spec.ts"
 import type { Programs } from "../programs.ts"
 import type { Deps } from "./held.ts"
 
 /** What is sent on a worker's subject. */
-export type WorkerSignal = Command | DirectWakeUp
+export type WorkerSignal = Command | DirectWakeUp | DrainSignal
 
 export interface WorkerOptions {
   readonly name: string

@@ -127,6 +127,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
     const acceptDirect = makeDirect({ hands, accept, startsNothing: () => draining || closing !== null })
     yield* options.signals.subscribe(workerSubject(options.name), (payload) => {
       const command = payload as WorkerSignal
+      if (command.type === "drain") draining = command.draining
       if (command.type === "signalStop") stop(command.taskId, command.mode)
       if (command.type === "wakeUp") Effect.runFork(Effect.forkIn(acceptDirect(command.wakeUp), scope))
     })

@@ -28,6 +28,12 @@ export interface DirectWakeUp {
   readonly wakeUp: WakeUp
 }
 
+/** Asks a worker to start nothing more, or to go on. */
+export interface DrainSignal {
+  readonly type: "drain"
+  readonly draining: boolean
+}
+
 export const workerSubject = (worker: string): string => `worker.${worker}`
 /** Changes of backends, of every node. */
 export const BACKENDS_SUBJECT = "backends"

@@ -9,6 +9,8 @@ export interface WorkerInfo {
   readonly engineId: string | null
   readonly pool: string
   readonly slots: number
+  /** Attempts in its hands. */
+  readonly held: number
   /** Kinds of work it takes: runtime and image need a container executor. */
   readonly kinds: readonly string[]
   /** Kinds that it would take if their backend answered. */

@@ -12,6 +12,7 @@ import { declareRun } from "./commands/run.ts"
 import { declareSecret } from "./commands/secret.ts"
 import { declareServe } from "./commands/serve.ts"
 import { declareStats } from "./commands/stats.ts"
+import { declareWorker } from "./commands/worker.ts"
 import { declareWatch } from "./commands/watch.ts"
 import { EXIT } from "./exitCode.ts"
 import type { CliHost } from "./host.ts"
@@ -28,6 +29,7 @@ const DECLARATIONS: readonly Declare[] = [
   declareDlq,
   declareSecret,
   declareStats,
+  declareWorker,
   declareNats,
   declareAdmin,
 ]

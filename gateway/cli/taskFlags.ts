@@ -29,6 +29,8 @@ export interface TaskFlags {
   readonly secret?: readonly string[]
   readonly label?: readonly string[]
   readonly lane?: string
+  readonly pool?: string
+  readonly require?: readonly string[]
   readonly timeout?: string
   readonly grace?: string
   readonly memory?: string
@@ -61,6 +63,8 @@ export const withTaskFlags = (command: Command): Command =>
     .option("--secret <name>", "a secret that becomes an environment variable; several times", gather)
     .option("--label <name=value>", "a label to find the task by; several times", gather)
     .option("--lane <lane>", `priority: ${LANES.join(", ")} (default: normal)`)
+    .option("--pool <name>", "workers that it goes to (default: default)")
+    .option("--require <name=value>", "a label that its worker must have; several times", gather)
     .option("--timeout <duration>", "longest run of one attempt, such as 10s")
     .option("--grace <duration>", "from SIGTERM to SIGKILL, such as 2s")
     .option("--memory <size>", "memory of the program, such as 128m")
@@ -159,6 +163,8 @@ function policy(flags: TaskFlags, nowMs: number): Partial<SubmitRequest> {
   const limits = resourceLimits(flags)
   return {
     ...(flags.lane === undefined ? {} : { lane: parseWord("--lane", flags.lane, LANES) }),
+    ...(flags.pool === undefined ? {} : { pool: flags.pool }),
+    ...(flags.require === undefined ? {} : { requires: { labels: parsePairs("--require", flags.require) } }),
     ...(flags.isolation === undefined
       ? {}
       : { isolation: parseWord("--isolation", flags.isolation, [...ISOLATIONS, "gvisor"] as const) }),

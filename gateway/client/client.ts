@@ -16,6 +16,7 @@ import { RestWaiter } from "./restWaiter.ts"
 import { Rpc } from "./rpc.ts"
 import { type RunOptions, type RunOutcome, runTask } from "./run.ts"
 import { SecretNames } from "./secrets.ts"
+import { WorkerEntries } from "./workers.ts"
 import { SubmitKeys } from "./submitKeys.ts"
 import { TaskList, type TaskQuery } from "./taskList.ts"
 import type { Timing } from "./timing.ts"
@@ -43,6 +44,7 @@ export class BerthClient {
   readonly dlq: DeadLetters
   /** Secrets that tasks may name. */
   readonly secrets: SecretNames
+  readonly workers: WorkerEntries
   readonly #connection: Connection
   readonly #transport: Transport
   readonly #timing: Timing
@@ -99,6 +101,7 @@ export class BerthClient {
     this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))
     this.dlq = new DeadLetters(this.#calls)
     this.secrets = new SecretNames(this.#calls)
+    this.workers = new WorkerEntries(this.#calls)
   }
 
   /** A client whose first connection is open. Rejects when no address answers, or all refuse. */

@@ -164,6 +164,12 @@ export const SecretValue = Schema.String.annotate({
   description: `The value, 1 to ${LIMITS.secretBytesMax} bytes without NUL. It never comes back.`,
 }).check(Schema.makeFilter((value: string) => secretValueFault(value, utf8Bytes(value))))
 
+export const WorkerName = patternText(
+  /^[A-Za-z0-9_.-]{1,128}$/,
+  "1 to 128 of `A-Z a-z 0-9 _ . -`",
+  "A worker as `worker.list` names it.",
+)
+
 export const Cursor = patternText(
   /^[\x21-\x7e]{1,512}$/,
   "the `nextCursor` of the page before",

@@ -16,9 +16,10 @@ import {
   StatusField,
   SubscriptionId,
   TaskId,
+  WorkerName,
 } from "./fields.ts"
 import { SubmitParams } from "./submitParams.ts"
-import { QueueStats, SystemInfo } from "./system.ts"
+import { QueueStats, SystemInfo, WorkerInfo } from "./system.ts"
 import { Task } from "./task.ts"
 import { WireError } from "./wireError.ts"
 
@@ -197,6 +198,21 @@ export const METHODS = {
     result: Schema.Struct({ stats: QueueStats, seq }),
     examples: [{}],
   },
+  "worker.list": {
+    summary: "Every worker: where it is, what it takes, what it holds.",
+    params: NoParams,
+    result: Schema.Struct({ workers: Schema.Array(WorkerInfo), seq }),
+    examples: [{}],
+  },
+  "worker.drain": {
+    summary: "A worker starts nothing more; what it holds goes on to its end. For admins.",
+    params: Schema.Struct({
+      worker: WorkerName,
+      undo: Schema.optionalKey(Schema.Boolean.annotate({ description: "It takes work again. Default false." })),
+    }),
+    result: Schema.Struct({ worker: WorkerInfo, seq }),
+    examples: [{ worker: "n1.k3v9" }],
+  },
   "system.info": {
     summary: "What this node is and how it fares.",
     params: NoParams,
@@ -250,4 +266,4 @@ export const METHOD_NAMES = Object.keys(METHODS) as readonly MethodName[]
 export const isMethodName = (name: string): name is MethodName => Object.hasOwn(METHODS, name)
 
 /** Names of later methods: answered with NOT_YET, and given to nothing else. */
-export const METHODS_RESERVED: ReadonlySet<string> = new Set(["worker.list", "worker.drain"])
+export const METHODS_RESERVED: ReadonlySet<string> = new Set(["action.list", "action.get"])

@@ -7,12 +7,13 @@ import { AtMs, SeqField } from "./fields.ts"
 const countsOf = <const W extends string>(words: readonly W[]) =>
   Schema.Struct(Object.fromEntries(words.map((word) => [word, Schema.Finite])) as { [K in W]: typeof Schema.Finite })
 
-const WorkerInfo = Schema.Struct({
+export const WorkerInfo = Schema.Struct({
   worker: Schema.String,
   host: Schema.String,
   engineId: Schema.NullOr(Schema.String),
   pool: Schema.String,
   slots: Schema.Finite,
+  held: Schema.Finite.annotate({ description: "Attempts in its hands." }),
   kinds: Schema.Array(Schema.String),
   kindsUnavailable: Schema.Array(Schema.String).annotate({
     description: "Kinds that it would take if their backend answered.",

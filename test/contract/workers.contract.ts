@@ -16,6 +16,7 @@ const info = (worker: string, more: Partial<WorkerInfo> = {}): WorkerInfo => ({
   pool: "default",
   slots: 4,
   kinds: ["runtime"],
+  held: 0,
   kindsUnavailable: ["image"],
   handlers: [],
   isolations: ["runc"],

@@ -102,6 +102,8 @@ describeWithNats("leases of workers", "newest", (server) =>
         const { ids } = await submitCounting(nodes, 4, 600, 100)
         await until(async () => (await runningBy(nodes, ids)).size === ids.length, "all run")
         await nodes.startWorker("w2", 4)
+        // One that comes later finds that the process is gone and takes over at once.
+        await until(async () => (await nodes.client.workers.list()).length === 2, "the other worker")
         const killedAtMs = Date.now()
         await victim.process.end("SIGKILL")
         const again = (): readonly (number | null)[] => ids.map((id) => first(nodes.seen(), "start", `berth-${id}-2`))

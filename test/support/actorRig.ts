@@ -145,6 +145,7 @@ export const workerInfo = (more: Partial<WorkerInfo> = {}): WorkerInfo => ({
   engineId: null,
   pool: "default",
   slots: 4,
+  held: 0,
   kinds: ["handler", "image", "runtime"],
   kindsUnavailable: [],
   handlers: ["noop"],

@@ -5,6 +5,7 @@
 import { Effect, Stream } from "effect"
 import type { Principal, SystemInfo, TaskService, TaskView, WatchEvent } from "../../actors/api.ts"
 import { berthError, type BerthError } from "../../core/errors.ts"
+import type { WorkerInfo } from "../../core/ports/workers.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
 import { LANES, STATUSES } from "../../core/words.ts"
 
@@ -40,6 +41,24 @@ export interface FakeTasks {
   /** What `artifact` answers, by `id path`. */
   readonly artifacts: Map<string, Uint8Array>
   ready: boolean
+}
+
+const FAKE_WORKER: WorkerInfo = {
+  worker: "w1",
+  host: "host",
+  engineId: null,
+  pool: "default",
+  slots: 4,
+  held: 1,
+  kinds: ["runtime"],
+  kindsUnavailable: [],
+  handlers: [],
+  isolations: ["runc"],
+  labels: { zone: "eu" },
+  draining: false,
+  accepting: true,
+  version: "0",
+  startedAtMs: 0,
 }
 
 const zeros = <W extends string>(words: readonly W[]) =>
@@ -233,6 +252,14 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
         (event) => event.type === "state" && (principal.role === "admin" || event.task.owner === principal.owner),
         fromSeq ?? seq,
         false,
+      ),
+    workers: Effect.succeed([FAKE_WORKER]),
+    drainWorker: (worker, draining) =>
+      called(
+        `drain ${worker} ${draining}`,
+        worker === FAKE_WORKER.worker
+          ? Effect.succeed({ ...FAKE_WORKER, draining })
+          : Effect.fail(berthError("NOT_FOUND", `there is no worker ${worker}`)),
       ),
     queueStats: () =>
       called(

@@ -11,6 +11,22 @@ export const queueStats: Method<"queue.stats"> = {
     }),
 }
 
+export const workerList: Method<"worker.list"> = {
+  role: "user",
+  handle: ({ tasks }) =>
+    Effect.gen(function* () {
+      return { workers: yield* tasks.workers, seq: yield* tasks.headSeq }
+    }),
+}
+
+export const workerDrain: Method<"worker.drain"> = {
+  role: "admin",
+  handle: ({ tasks }, { undo = false, worker }) =>
+    Effect.gen(function* () {
+      return { worker: yield* tasks.drainWorker(worker, !undo), seq: yield* tasks.headSeq }
+    }),
+}
+
 export const systemInfo: Method<"system.info"> = {
   role: "user",
   handle: ({ tasks }) => Effect.map(tasks.systemInfo, (info) => ({ info, seq: info.headSeq })),

@@ -3,7 +3,7 @@ import type { MethodName } from "../../protocol/methods.ts"
 import type { Method } from "./call.ts"
 import { secretDelete, secretList, secretSet } from "./secrets.ts"
 import { submit } from "./submit.ts"
-import { authRefresh, discover, queueStats, systemInfo } from "./system.ts"
+import { authRefresh, discover, queueStats, systemInfo, workerDrain, workerList } from "./system.ts"
 import { cancel, dlqList, dlqRequeue, get, kill, list, remove, retry, update } from "./tasks.ts"
 import { eventsWatch, unwatch, watch } from "./watches.ts"
 
@@ -22,6 +22,8 @@ export const METHOD_TABLE: { readonly [M in MethodName]: Method<M> } = {
   "dlq.list": dlqList,
   "dlq.requeue": dlqRequeue,
   "queue.stats": queueStats,
+  "worker.list": workerList,
+  "worker.drain": workerDrain,
   "system.info": systemInfo,
   "secret.set": secretSet,
   "secret.list": secretList,

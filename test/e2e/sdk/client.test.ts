@@ -97,7 +97,7 @@ describe("one task, over a real socket", () => {
       code: "INVALID_PARAMS",
       path: "params.timeoutMs",
     })
-    await expect(client.submit({ ...REQUEST, pool: "x" } as never)).rejects.toMatchObject({ code: "NOT_YET" })
+    await expect(client.submit({ ...REQUEST, action: "x" } as never)).rejects.toMatchObject({ code: "NOT_YET" })
     expect((await client.system()).clusterId).toBe("fake")
     expect((await client.queue()).slotsTotal).toBe(0)
     expect(await client.discover()).toMatchObject({ openrpc: expect.any(String) })

@@ -25,7 +25,7 @@ const ROWS: readonly [name: string, text: string, code: string, path: string | n
     "method",
     /method/,
   ],
-  ["a later method", '{"jsonrpc":"2.0","id":"x","method":"worker.drain"}', "NOT_YET", "method", /reserved/],
+  ["a later method", '{"jsonrpc":"2.0","id":"x","method":"action.list"}', "NOT_YET", "method", /reserved/],
   ["an unknown field", submitText(`{${GOOD},"colour":1}`), "INVALID_PARAMS", "params.colour", /not a field/],
   ["an owner", submitText(`{${GOOD},"owner":"bob"}`), "INVALID_PARAMS", "params.owner", /not a field/],
   ["an epoch", submitText(`{${GOOD},"epoch":9}`), "INVALID_PARAMS", "params.epoch", /not a field/],
@@ -37,7 +37,7 @@ const ROWS: readonly [name: string, text: string, code: string, path: string | n
     "owner",
     /field/,
   ],
-  ["a reserved field", submitText(`{${GOOD},"pool":"p"}`), "NOT_YET", "params.pool", /reserved/],
+  ["a reserved field", submitText(`{${GOOD},"action":"p"}`), "NOT_YET", "params.action", /reserved/],
   [
     "__proto__",
     submitText(`{${GOOD},"labels":{"__proto__":"x"}}`),
