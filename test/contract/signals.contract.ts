@@ -25,6 +25,27 @@ const until = (
     }
   })
 
+/** Subscribes until the scope closes; gives what was heard so far. */
+const heardOn = (signals: Service, subject: string): Effect.Effect<unknown[], BerthError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const heard: unknown[] = []
+    yield* signals.subscribe(subject, (payload) => heard.push(payload))
+    return heard
+  })
+
+/** After a subscription that ended with its scope: an open one hears what comes, the ended one does not. */
+const endsWithItsScope = (
+  signals: Service,
+  during: (heard: readonly unknown[]) => Effect.Effect<unknown, BerthError>,
+): Effect.Effect<void, BerthError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const open = yield* heardOn(signals, "s")
+    const closed = yield* Effect.scoped(Effect.tap(heardOn(signals, "s"), during))
+    const count = closed.length
+    yield* until(signals, "s", "after", () => open.includes("after"))
+    expect(closed.length).toBe(count)
+  })
+
 export const signalsContract = (traits: SignalsTraits): void => {
   describe(`Signals contract: ${traits.name}`, () => {
     const use = (body: (signals: Service) => Effect.Effect<void, BerthError, Scope.Scope>) => () =>
@@ -34,12 +55,9 @@ export const signalsContract = (traits: SignalsTraits): void => {
       "S1 a signal reaches every subscription of its subject, at most once, and no other",
       use((signals) =>
         Effect.gen(function* () {
-          const first: unknown[] = []
-          const second: unknown[] = []
-          const other: unknown[] = []
-          yield* signals.subscribe("worker.a", (payload) => first.push(payload))
-          yield* signals.subscribe("worker.a", (payload) => second.push(payload))
-          yield* signals.subscribe("worker.b", (payload) => other.push(payload))
+          const first = yield* heardOn(signals, "worker.a")
+          const second = yield* heardOn(signals, "worker.a")
+          const other = yield* heardOn(signals, "worker.b")
           for (let n = 0; n < 20; n++) yield* signals.publish("worker.a", { n })
           yield* until(signals, "worker.a", "end", () => first.includes("end") && second.includes("end"))
           for (const seen of [first, second]) {
@@ -62,8 +80,7 @@ export const signalsContract = (traits: SignalsTraits): void => {
             list: [1, null, { deep: new Uint8Array(0) }],
             ok: true,
           }
-          const seen: unknown[] = []
-          yield* signals.subscribe("s", (received) => seen.push(received))
+          const seen = yield* heardOn(signals, "s")
           yield* until(signals, "s", payload, () => seen.length > 0)
           expect(seen[0]).toEqual(payload)
           expect(seen[0]).not.toBe(payload)
@@ -75,11 +92,10 @@ export const signalsContract = (traits: SignalsTraits): void => {
       "S2 a subscriber that fails disturbs neither the publisher nor the others",
       use((signals) =>
         Effect.gen(function* () {
-          const seen: unknown[] = []
           yield* signals.subscribe("s", () => {
             throw new Error("broken subscriber")
           })
-          yield* signals.subscribe("s", (payload) => seen.push(payload))
+          const seen = yield* heardOn(signals, "s")
           yield* until(signals, "s", 1, () => seen.length > 1)
         }),
       ),
@@ -89,8 +105,7 @@ export const signalsContract = (traits: SignalsTraits): void => {
       "S2 beyond a bound signals are lost, and later ones come again",
       use((signals) =>
         Effect.gen(function* () {
-          const seen: unknown[] = []
-          yield* signals.subscribe("s", (payload) => seen.push(payload))
+          const seen = yield* heardOn(signals, "s")
           const flood = Array.from({ length: 20_000 }, (_, n) => signals.publish("s", n))
           yield* Effect.all(flood, { concurrency: "unbounded", discard: true })
           yield* until(signals, "s", "after", () => seen.includes("after"))
@@ -101,42 +116,13 @@ export const signalsContract = (traits: SignalsTraits): void => {
 
     it(
       "S3 after its scope has closed a subscription hears nothing",
-      use((signals) =>
-        Effect.gen(function* () {
-          const closed: unknown[] = []
-          const open: unknown[] = []
-          yield* signals.subscribe("s", (payload) => open.push(payload))
-          yield* Effect.scoped(
-            Effect.andThen(
-              signals.subscribe("s", (payload) => closed.push(payload)),
-              until(signals, "s", "during", () => closed.length > 0),
-            ),
-          )
-          const heard = closed.length
-          open.length = 0
-          yield* until(signals, "s", "after", () => open.includes("after"))
-          expect(closed.length).toBe(heard)
-        }),
-      ),
+      use((signals) => endsWithItsScope(signals, (heard) => until(signals, "s", "during", () => heard.length > 0))),
     )
 
     it(
       "S3 what was published just before the scope closed is heard before that or never",
       use((signals) =>
-        Effect.gen(function* () {
-          const closed: unknown[] = []
-          const open: unknown[] = []
-          yield* signals.subscribe("s", (payload) => open.push(payload))
-          yield* Effect.scoped(
-            Effect.andThen(
-              signals.subscribe("s", (payload) => closed.push(payload)),
-              Effect.all(Array.from({ length: 10 }, (_, n) => signals.publish("s", n))),
-            ),
-          )
-          const heard = closed.length
-          yield* until(signals, "s", "after", () => open.includes("after"))
-          expect(closed.length).toBe(heard)
-        }),
+        endsWithItsScope(signals, () => Effect.all(Array.from({ length: 10 }, (_, n) => signals.publish("s", n)))),
       ),
     )
   })

@@ -5,6 +5,7 @@ import type { ExecutorShape } from "../../core/ports/executor.ts"
 import type { TaskSpec } from "../../core/task/spec.ts"
 import { type TaskState, nextEpoch } from "../../core/task/state.ts"
 import { makeRig, type RigOptions } from "./actorRig.ts"
+import { settle } from "./clock.ts"
 import { type FakeExecutor, fakeExecutor } from "./fakeExecutor.ts"
 import type { TaskOptions } from "./task.ts"
 import { until } from "./until.ts"
@@ -17,6 +18,8 @@ export interface WorkerRigOptions extends RigOptions {
   readonly name?: string
   readonly meets?: (spec: TaskSpec) => boolean
 }
+
+type HeldStep = "create" | "run"
 
 export async function makeWorkerRig(options: WorkerRigOptions = {}) {
   const rig = makeRig(options)
@@ -58,6 +61,31 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
     await rig.submit({ id, ...task, spec: { kind: "image", target: "alpine", ...task.spec } })
     await wake(id)
   }
+  /** Starts `t1`, which then stands still in a step of its executor until `letGo` of that step. */
+  const startHeldAt = async (step: HeldStep, task: Partial<TaskOptions> = {}): Promise<void> => {
+    executor.hold(step)
+    await start("t1", task)
+    await executor.untilCalled(`${step} t1`)
+  }
+  /** Starts `t1`, whose program has ended, and which stands still while its artifacts are collected. */
+  const startHeldAtCollect = async (): Promise<void> => {
+    executor.hold("collect")
+    await start("t1", { spec: { artifacts: true } })
+    ;(await executor.run1("t1")).exit()
+    await executor.untilCalled("collect t1")
+  }
+  /** Lets go of everything while time passes: a record is tried again after a pause that may begin at any moment from now on. */
+  const detachInTime = async (): Promise<void> => {
+    let isLetGo = false
+    const letGo = rig.run(worker.detach).then(() => {
+      isLetGo = true
+    })
+    while (!isLetGo) {
+      await rig.manual.advance(100)
+      await settle()
+    }
+    await letGo
+  }
   const untilState = async (
     taskId: string,
     wanted: (state: TaskState) => boolean,
@@ -79,6 +107,9 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
     escalations,
     wake,
     start,
+    startHeldAt,
+    startHeldAtCollect,
+    detachInTime,
     untilState,
     untilRest: (taskId: string) => untilState(taskId, ({ phase }) => phase === "ended", "at rest"),
     untilPhase: (taskId: string, phase: string) => untilState(taskId, (state) => state.phase === phase, phase),

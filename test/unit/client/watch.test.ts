@@ -45,14 +45,11 @@ interface Server {
 }
 
 function serve({ log, cuts, asked }: Server) {
-  const network = fakeTransport(
-    (socket, frame) => {
-      asked.push(frame)
-      if (frame.method === "task.unwatch") socket.reply(frame, {})
-      if (frame.method === "task.watch" || frame.method === "events.watch") answer(socket, frame)
-    },
-    (socket) => socket.accept(),
-  )
+  const network = letIn((socket, frame) => {
+    asked.push(frame)
+    if (frame.method === "task.unwatch") socket.reply(frame, {})
+    if (frame.method === "task.watch" || frame.method === "events.watch") answer(socket, frame)
+  })
   const answer = (socket: FakeSocket, frame: Frame) => {
     const subscription = `s${asked.length}`
     socket.reply(frame, { subscription, seq: 1 })
@@ -66,16 +63,24 @@ function serve({ log, cuts, asked }: Server) {
   return network
 }
 
+/** A client over a network of the test's own making; closed after the test. */
+async function openOver(
+  network: ReturnType<typeof fakeTransport>,
+  more: Partial<Parameters<typeof BerthClient.open>[0]> = {},
+): Promise<BerthClient> {
+  const { transport } = network
+  const client = await BerthClient.open({ urls: ["ws://a"], token: "t", transport, timing: eagerTiming(), ...more })
+  clients.push(client)
+  return client
+}
+
+/** Whoever knocks is let in, and what it then asks comes to `hear`. */
+const letIn = (hear: (socket: FakeSocket, frame: Frame) => void): ReturnType<typeof fakeTransport> =>
+  fakeTransport(hear, (socket) => socket.accept())
+
 async function connectTo(server: Server, random01: () => number = () => 0.5) {
   const network = serve(server)
-  const client = await BerthClient.open({
-    urls: ["ws://a", "ws://b"],
-    token: "t",
-    transport: network.transport,
-    timing: eagerTiming(random01),
-    paced: false,
-  })
-  clients.push(client)
+  const client = await openOver(network, { urls: ["ws://a", "ws://b"], timing: eagerTiming(random01), paced: false })
   return { client, network }
 }
 
@@ -156,60 +161,34 @@ describe("how does a watch end?", () => {
   })
 
   it("fails with the server's error when there is no such task", async () => {
-    const network = fakeTransport(
-      (socket, frame) => socket.refuse(frame, "NOT_FOUND"),
-      (socket) => socket.accept(),
-    )
-    const client = await BerthClient.open({
-      urls: ["ws://a"],
-      token: "t",
-      transport: network.transport,
-      timing: eagerTiming(),
-    })
-    clients.push(client)
+    const network = letIn((socket, frame) => socket.refuse(frame, "NOT_FOUND"))
+    const client = await openOver(network)
     await expect(collect(client.watch("nobody"))).rejects.toMatchObject({ code: "NOT_FOUND" })
   })
 
   it("tries again after an error that may pass, and after a subscription that the server ended", async () => {
     const log = lifeOf(3, false)
     let tries = 0
-    const network = fakeTransport(
-      (socket, frame) => {
-        tries += 1
-        if (tries === 1) return socket.refuse(frame, "NOT_READY")
-        socket.reply(frame, { subscription: `s${tries}`, seq: 1 })
-        const from = Number(frame.params.fromSeq)
-        const wanted = log.filter((event) => event.seq !== null && event.seq > from)
-        const sent = tries === 2 ? wanted.slice(0, 3) : wanted
-        for (const event of sent) socket.notify("task.event", { subscription: `s${tries}`, event: toWireEvent(event) })
-        const data = { code: "SHUTTING_DOWN", retryable: true, hint: "…", path: null }
-        const error = tries === 2 ? { code: -32026, message: "stopping", data } : null
-        socket.notify("subscription.ended", { subscription: `s${tries}`, error })
-      },
-      (socket) => socket.accept(),
-    )
-    const client = await BerthClient.open({
-      urls: ["ws://a"],
-      token: "t",
-      transport: network.transport,
-      timing: eagerTiming(),
+    const network = letIn((socket, frame) => {
+      tries += 1
+      if (tries === 1) return socket.refuse(frame, "NOT_READY")
+      socket.reply(frame, { subscription: `s${tries}`, seq: 1 })
+      const from = Number(frame.params.fromSeq)
+      const wanted = log.filter((event) => event.seq !== null && event.seq > from)
+      const sent = tries === 2 ? wanted.slice(0, 3) : wanted
+      for (const event of sent) socket.notify("task.event", { subscription: `s${tries}`, event: toWireEvent(event) })
+      const data = { code: "SHUTTING_DOWN", retryable: true, hint: "…", path: null }
+      const error = tries === 2 ? { code: -32026, message: "stopping", data } : null
+      socket.notify("subscription.ended", { subscription: `s${tries}`, error })
     })
-    clients.push(client)
+    const client = await openOver(network)
     expect(comparable(await collect(client.watch("task-1")))).toEqual(comparable(log))
     expect(tries).toBe(3)
   })
 
   it("fails when the client is closed, and with the signal's reason when that aborts", async () => {
-    const silent = fakeTransport(
-      () => {},
-      (socket) => socket.accept(),
-    )
-    const client = await BerthClient.open({
-      urls: ["ws://a"],
-      token: "t",
-      transport: silent.transport,
-      timing: eagerTiming(),
-    })
+    const silent = letIn(() => {})
+    const client = await openOver(silent)
     const stop = new AbortController()
     const aborted = collect(client.watch("task-1", { signal: stop.signal }))
     const closed = collect(client.watch("task-1"))
@@ -226,17 +205,8 @@ describe("how does a watch end?", () => {
     for await (const event of client.watch("task-1")) if (event.type === "output") break
     await settle()
     const held: [FakeSocket, Frame][] = []
-    const network = fakeTransport(
-      (socket, frame) => void held.push([socket, frame]),
-      (socket) => socket.accept(),
-    )
-    const slow = await BerthClient.open({
-      urls: ["ws://a"],
-      token: "t",
-      transport: network.transport,
-      timing: eagerTiming(),
-    })
-    clients.push(slow)
+    const network = letIn((socket, frame) => void held.push([socket, frame]))
+    const slow = await openOver(network)
     const events = slow.watch("task-1")
     const next = events.next()
     await settle()

@@ -21,9 +21,7 @@ describe("when the worker lets go (AT6)", () => {
 
   it("while the place is being made: the task waits again, nothing counted, nothing left", async () => {
     const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
+    await rig.startHeldAt("create")
     await rig.run(rig.worker.detach)
     const state = await rig.state("t1")
     expect(state).toMatchObject({ status: "pending", phase: "queued", attempt: 1, workerDeaths: 0 })
@@ -32,22 +30,11 @@ describe("when the worker lets go (AT6)", () => {
 
   it("while the place is being recorded: it is recorded, not run, and left to a successor", async () => {
     const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
+    await rig.startHeldAt("create")
     rig.fail("append", { type: "refused", times: 1 })
     rig.executor.letGo("create")
     await settle()
-    let isLetGo = false
-    const letGo = rig.run(rig.worker.detach).then(() => {
-      isLetGo = true
-    })
-    // The record is tried again after a pause that may begin at any moment from now on.
-    while (!isLetGo) {
-      await rig.manual.advance(100)
-      await settle()
-    }
-    await letGo
+    await rig.detachInTime()
     expect(rig.executor.calls).not.toContain("run t1")
     expect(await rig.state("t1")).toMatchObject({ status: "running", holder: { containerId: "c-t1-1" } })
     expect(rig.executor.containers.size).toBe(1)
@@ -55,10 +42,7 @@ describe("when the worker lets go (AT6)", () => {
 
   it("while artifacts are collected: a successor will", async () => {
     const rig = await rigged()
-    rig.executor.hold("collect")
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    await rig.executor.untilCalled("collect t1")
+    await rig.startHeldAtCollect()
     await rig.run(rig.worker.detach)
     expect(await rig.state("t1")).toMatchObject({ status: "running", phase: "collecting" })
     expect(rig.executor.containers.has("c-t1-1")).toBe(true)
@@ -71,16 +55,7 @@ describe("when the worker lets go (AT6)", () => {
     rig.fail("append", { type: "refused", times: 2 })
     program.exit()
     await settle()
-    let isLetGo = false
-    const letGo = rig.run(rig.worker.detach).then(() => {
-      isLetGo = true
-    })
-    // The record is tried again after a pause that may begin at any moment from now on.
-    while (!isLetGo) {
-      await rig.manual.advance(100)
-      await settle()
-    }
-    await letGo
+    await rig.detachInTime()
     expect((await rig.state("t1")).status).toBe("completed")
     await rig.untilIdle()
   })

@@ -13,9 +13,7 @@ const down = berthError("BACKEND_UNAVAILABLE", "the engine is away")
 describe("when somebody asks to stop", () => {
   it("AT5: while the place is being made: it ends at once, unrun, and leaves nothing", async () => {
     const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
+    await rig.startHeldAt("create")
     await rig.run(rig.turns.turn("t1", cancel("kill")))
     expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled", result: { reason: "killed" } })
     rig.executor.letGo("create")
@@ -26,9 +24,7 @@ describe("when somebody asks to stop", () => {
 
   it("AT5: while the place is being recorded: the record wins, then it ends unrun", async () => {
     const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
+    await rig.startHeldAt("create")
     // The store refuses the record of the place for a while.
     rig.fail("append", { type: "refused", times: 1 })
     rig.executor.letGo("create")
@@ -43,9 +39,7 @@ describe("when somebody asks to stop", () => {
 
   it("AT5: a wish in the log that no signal brought is seen when the place is recorded", async () => {
     const rig = await rigged()
-    rig.executor.hold("create")
-    await rig.start("t1")
-    await rig.executor.untilCalled("create t1")
+    await rig.startHeldAt("create")
     const { state, seq } = await rig.run(rig.turns.load("t1"))
     const stop = { mode: "cancel" as const, by: "ann", atMs: AT_MS }
     await rig.run(
@@ -79,9 +73,7 @@ describe("when somebody asks to stop", () => {
 
   it("between the start call and the program's begin", async () => {
     const rig = await rigged()
-    rig.executor.hold("run")
-    await rig.start("t1")
-    await rig.executor.untilCalled("run t1")
+    await rig.startHeldAt("run")
     await rig.run(rig.turns.turn("t1", cancel()))
     await rig.executor.untilCalled("stop t1")
     rig.executor.letGo("run")
@@ -116,10 +108,7 @@ describe("when somebody asks to stop", () => {
 
   it("while artifacts are collected: the program has ended, and its end stands", async () => {
     const rig = await rigged()
-    rig.executor.hold("collect")
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    await rig.executor.untilCalled("collect t1")
+    await rig.startHeldAtCollect()
     await rig.run(rig.turns.turn("t1", cancel()))
     rig.executor.letGo("collect")
     expect(await rig.untilRest("t1")).toMatchObject({ status: "completed" })
@@ -127,9 +116,7 @@ describe("when somebody asks to stop", () => {
 
   it("the time limit is a stop of its own, counted from the program's begin", async () => {
     const rig = await rigged()
-    rig.executor.hold("run")
-    await rig.start("t1", { spec: { timeoutMs: 500 } })
-    await rig.executor.untilCalled("run t1")
+    await rig.startHeldAt("run", { spec: { timeoutMs: 500 } })
     await rig.manual.advance(2_000)
     expect(rig.executor.calls).not.toContain("deadline t1")
     rig.executor.letGo("run")
