@@ -11,6 +11,7 @@ describeWithDocker("a program that prints without end", () => {
     expect(printed.faults).toEqual([])
     expect(holds(OUTPUT_BOUNDS.rssGrowthMib, printed.rssGrowthMib), `${printed.rssGrowthMib} MiB of memory`).toBe(true)
     expect(holds(OUTPUT_BOUNDS.diskMib, printed.diskMib), `${printed.diskMib} MiB of disk`).toBe(true)
-    expect(printed.diskMib).toBeGreaterThan(1)
+    // The log of the container is among what was measured.
+    expect(printed.diskMib).toBeGreaterThan(4)
   })
 })
