@@ -17,6 +17,7 @@ import { type Role, ROLES } from "../../core/words.ts"
 import type { SystemInfo } from "../api.ts"
 import type { Backend } from "../executor/stack/backend.ts"
 import { Programs } from "../programs.ts"
+import type { ProcessIdentity } from "../../core/workerLease.ts"
 import { Turns } from "../turns.ts"
 
 export interface NodeOptions {
@@ -41,6 +42,8 @@ export interface NodeOptions {
   readonly pool?: string
   /** Of the worker: what tasks may require. */
   readonly labels?: Readonly<Record<string, string>>
+  /** Who this process is among all processes. Default: what the host's table of processes says. */
+  readonly process?: ProcessIdentity
   /** Of a read model that a projector feeds; left out: none are made. */
   readonly snapshots?: SnapshotSource
 }

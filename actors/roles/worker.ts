@@ -35,7 +35,10 @@ export const makeWorkerRole = Effect.fn("workerRole")(function* (options: NodeOp
   const { clock, leases } = ports
   const life = lifeOptions(options, ports)
   const scope = yield* Effect.scope
-  const leased = leases === null ? null : { leases, leaseMs: options.config.leaseMs, process: yield* thisProcess }
+  const leased =
+    leases === null
+      ? null
+      : { leases, leaseMs: options.config.leaseMs, process: options.process ?? (yield* thisProcess) }
   let isDraining = false
   let isStopping = false
 

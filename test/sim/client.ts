@@ -58,8 +58,8 @@ export class Client {
   }
 
   /** Whoever watched a life that is over comes back to the next one. */
-  reopen(): void {
-    for (const watch of this.watches) watch.isOpen = false
+  reopen(life: Life): void {
+    for (const watch of this.watches) if (watch.life === life) watch.isOpen = false
   }
 
   watchAgain(node: BerthNode, life: Life): void {

@@ -5,22 +5,31 @@
  *   EN2. What was printed is kept by the place, so that whoever adopts it reads it from any offset.
  *   EN3. A stop that comes before the program is heeded when the program comes (EX3).
  *   EN4. A handler's program lives in its worker and ends with it.
+ *   EN5. What is paused does nothing until it goes on; its own time limit does not stand still.
  */
-import { Effect } from "effect"
-import { berthError, type BerthError } from "../../core/errors.ts"
-import type { AttemptSink, Exit, ExecutorShape, Job, Placement, StopMode } from "../../core/ports/executor.ts"
+import type { Exit, Job, StopMode } from "../../core/ports/executor.ts"
 import { exitOf } from "../support/fakeExecutor.ts"
-import type { Calls, Fault } from "./calls.ts"
 import type { Life, Schedule } from "./schedule.ts"
 
 export const ENDINGS = ["exits", "fails", "flaky", "outOfMemory", "hangs", "stubborn"] as const
 type Ending = (typeof ENDINGS)[number]
 
-interface Place {
+/** A worker, and the process that it is in. */
+export interface Keeper {
+  readonly life: Life
+  readonly worker: string
+}
+
+export interface Place {
   readonly id: string
   readonly worker: string
   readonly job: Job
   state: "made" | "running" | "exited" | "gone"
+  isPaused: boolean
+  /** What it would have done next while it was paused. */
+  onGoOn: (() => void) | null
+  /** Who made it, or adopted it last. */
+  keeper: Keeper
   printed: Uint8Array
   linesLeft: number
   stop: StopMode | null
@@ -28,7 +37,6 @@ interface Place {
   readonly changed: Set<() => void>
 }
 
-const CALL: readonly Fault[] = ["refused", "replyLost", "delayed"]
 const LINE_MS_MAX = 400
 const STOPPED: Record<StopMode, Partial<Exit>> = {
   cancel: { status: "cancelled", reason: "cancelled", exitCode: 143 },
@@ -36,7 +44,6 @@ const STOPPED: Record<StopMode, Partial<Exit>> = {
   deadline: { status: "timeout", reason: "deadline", exitCode: 143 },
 }
 const FAILED = { status: "failed", reason: "exit_nonzero", exitCode: 1 } as const
-const gone = (): BerthError => berthError("BACKEND_UNAVAILABLE", "the place is gone")
 
 /** What a task's program does is in its command, or in its handler's input: an ending and a number of lines. */
 const planOf = ({ program }: Job): readonly [Ending, number] => {
@@ -51,22 +58,29 @@ const lineOf = ({ epoch, taskId }: Job, line: number): Uint8Array =>
 
 export class Engine {
   readonly places = new Map<string, Place>()
+  readonly id: string
   /** Everything that a run has printed, by task and the epoch at which it was started; kept after the place is gone. */
-  readonly printed = new Map<string, Uint8Array>()
+  readonly printed: Map<string, Uint8Array>
   readonly starts = new Map<string, number>()
   readonly #schedule: Schedule
 
-  constructor(schedule: Schedule) {
+  /** @param printed - shared by the engines of one simulation */
+  constructor(schedule: Schedule, id: string, printed: Map<string, Uint8Array>) {
     this.#schedule = schedule
+    this.id = id
+    this.printed = printed
   }
 
-  make(id: string, job: Job): void {
+  make(id: string, job: Job, life: Life): void {
     if (this.places.has(id)) return
     const place: Place = {
       id,
       worker: job.worker,
       job,
       state: "made",
+      isPaused: false,
+      onGoOn: null,
+      keeper: { life, worker: job.worker },
       printed: new Uint8Array(0),
       linesLeft: planOf(job)[1],
       stop: null,
@@ -102,6 +116,20 @@ export class Engine {
     this.#tell(place)
   }
 
+  /** @returns whether nothing of it runs, or will before it is asked again (EX7) */
+  pause(place: Place | undefined): boolean {
+    if (place?.state === "running") place.isPaused = true
+    return place?.state !== "made"
+  }
+
+  goOn(place: Place | undefined): void {
+    if (place === undefined) return
+    place.isPaused = false
+    const next = place.onGoOn
+    place.onGoOn = null
+    next?.()
+  }
+
   #end(place: Place, more: Partial<Exit>): void {
     if (place.state !== "running") return
     place.state = "exited"
@@ -117,6 +145,10 @@ export class Engine {
 
   #doNext(place: Place): void {
     if (place.state !== "running") return
+    if (place.isPaused) {
+      place.onGoOn = () => this.#goOn(place)
+      return
+    }
     const { job } = place
     if (place.linesLeft > 0) {
       const line = lineOf(job, place.linesLeft)
@@ -138,114 +170,8 @@ export class Engine {
   }
 }
 
-const changeOf = (place: Place, life: Life): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const look = (): void => {
-      place.changed.delete(look)
-      if (!life.isOver) resume(Effect.void)
-    }
-    place.changed.add(look)
-    return Effect.sync(() => place.changed.delete(look))
-  })
-
-/** Reads a place from an offset until its program has ended. */
-const follow = ({ call, life }: Calls, schedule: Schedule, place: Place, sink: AttemptSink, offset: number) =>
-  Effect.gen(function* () {
-    for (let at = offset; ; ) {
-      if (place.state === "gone") return yield* Effect.fail(gone())
-      if (place.printed.length > at) {
-        const upTo = schedule.whole(at + 1, place.printed.length)
-        const bytes = place.printed.slice(at, upTo)
-        yield* call(`read ${place.job.taskId}`, Effect.void, ["delayed"])
-        yield* sink.write("stdout", at, bytes)
-        at = upTo
-      } else if (place.exit !== null) return place.exit
-      else yield* changeOf(place, life)
-    }
-  })
-
-/** The executor of one life. @param kind - containers stay when the life ends; handlers end with it */
-export function executorOf(
-  schedule: Schedule,
-  calls: Calls,
-  engine: Engine,
-  kind: "docker" | "handler",
-): ExecutorShape {
-  const { call, life } = calls
-  const keepsPlaces = kind === "docker"
-  const idOf = ({ epoch, taskId }: Pick<Job, "taskId" | "epoch">): string =>
-    keepsPlaces ? `c-${taskId}-${epoch}` : `h-${taskId}-${epoch}`
-  const find = (job: Pick<Job, "taskId" | "epoch">, { containerId }: Placement): Place | undefined =>
-    engine.places.get(containerId ?? idOf(job))
-  const placement = (id: string): Placement =>
-    keepsPlaces ? { containerId: id, imageDigest: "sha256:1", policy: { network: "none" } } : NO_PLACE
-  const step = <A>(label: string, body: () => A, faults: readonly Fault[] = CALL): Effect.Effect<A, BerthError> =>
-    call(`${kind} ${label}`, Effect.try({ try: body, catch: (error) => error as BerthError }), faults)
-  const found = (job: Job, place: Placement): Place => {
-    const there = find(job, place)
-    if (there === undefined || (life.isOver && !keepsPlaces)) throw gone()
-    return there
-  }
-  return {
-    name: kind,
-    kinds: keepsPlaces ? ["image", "runtime"] : ["handler"],
-    engineId: Effect.succeed(keepsPlaces ? "engine-1" : null),
-    isolations: Effect.succeed(["runc"]),
-    accepting: () => true,
-    create: (job) =>
-      step(`create ${job.taskId}`, () => {
-        if (keepsPlaces || !life.isOver) engine.make(idOf(job), job)
-        return placement(idOf(job))
-      }),
-    run: (job, place, sink) =>
-      Effect.gen(function* () {
-        const begin = (): Place => {
-          const there = found(job, place)
-          engine.start(there)
-          return there
-        }
-        const there = yield* step(`run ${job.taskId}`, begin, ["refused", "delayed"])
-        yield* sink.began
-        return yield* follow(calls, schedule, there, sink, 0)
-      }),
-    adopt: (job, place, sink, offsets) =>
-      Effect.gen(function* () {
-        const there = yield* step(`adopt ${job.taskId}`, () => found(job, place), ["delayed"])
-        if (there.state === "made") return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "was never fed"))
-        yield* sink.began
-        return yield* follow(calls, schedule, there, sink, offsets.stdout)
-      }),
-    stop: (job, place, mode) =>
-      step(`stop ${job.taskId} ${mode}`, () => {
-        const there = find(job, place)
-        if (there !== undefined) engine.stop(there, mode)
-      }),
-    collect: () => Effect.succeed({ artifacts: [], missing: null }),
-    remove: (job, place) => step(`remove ${job.taskId}`, () => engine.remove(find(job, place))),
-    pause: () => Effect.succeed(true),
-    unpause: () => Effect.void,
-    detach: (job) => step(`detach ${job.taskId}`, () => {}, ["delayed"]),
-    places: () =>
-      step(
-        "places",
-        () =>
-          [...engine.places.values()]
-            .filter(({ id }) => keepsPlaces && id.startsWith("c-"))
-            .map(({ id, job, state, worker }) => ({
-              containerId: id,
-              worker,
-              taskId: job.taskId,
-              running: state === "running",
-            })),
-        ["refused", "delayed"],
-      ),
-  }
-}
-
-const NO_PLACE: Placement = { containerId: null, imageDigest: null, policy: null }
-
 /** What ends with a life: its handlers. */
 export const endHandlersOf = (engine: Engine, life: Life): void => {
   for (const place of [...engine.places.values()])
-    if (place.id.startsWith("h-") && place.worker === life.name) engine.remove(place)
+    if (place.id.startsWith("h-") && place.keeper.life === life) engine.remove(place)
 }

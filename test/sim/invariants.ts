@@ -24,12 +24,19 @@ export class Invariants {
   readonly #ends = new Set<string>()
   /** Delays before retries, as a part of the longest that they might have been. */
   readonly #delays: number[] = []
+  /** Whose name is whose; embedded, a life is its worker. */
+  readonly #workers = new Map<string, Life>()
   #term = 0
   #isFoldNew = false
 
   /** @param slotsMax - slots and lookahead of the one pool */
   constructor(slotsMax: number) {
     this.#slotsMax = slotsMax
+  }
+
+  /** This life will act under this worker's name. */
+  actsAs(life: Life, worker: string): void {
+    this.#workers.set(worker, life)
   }
 
   fail(what: string): void {
@@ -78,7 +85,7 @@ export class Invariants {
       const isHolders = fact.type === "placed" || fact.type === "phased" || fact.type === "lost"
       if (isHolders && before?.holder?.epoch !== fact.epoch)
         this.fail(`I3: ${fact.type} of ${state.id} at epoch ${fact.epoch}, which ${before?.holder?.epoch} holds`)
-      if ((fact.type === "placed" || fact.type === "phased") && before?.holder?.worker !== life.name)
+      if ((fact.type === "placed" || fact.type === "phased") && !this.#isHeldBy(life, before?.holder?.worker))
         this.fail(`I3: ${fact.type} of ${state.id} by ${life.name}, which ${before?.holder?.worker} holds`)
       if (fact.type === "retried" && fact.by === "policy" && fact.wakeAtMs !== null) {
         const longestMs = retryDelayMs(state.spec.retry, fact.attempt - 1, 1)
@@ -92,6 +99,12 @@ export class Invariants {
     this.states.set(state.id, state)
     this.seqs.set(state.id, [...(this.seqs.get(state.id) ?? []), seq])
     this.fold.applyState(state)
+  }
+
+  #isHeldBy(life: Life, worker: string | undefined): boolean {
+    if (worker === undefined) return false
+    const known = this.#workers.get(worker)
+    return known === undefined ? worker === life.name : known === life
   }
 
   #started(run: string, before: TaskState | undefined, epoch: number): void {

@@ -1,4 +1,4 @@
-/** `--seeds N --from S --minutes M [--mode]`: runs simulations one after another, and ends with 1 at the first bad one. */
+/** `--seeds N --from S --minutes M --nodes 3 [--replay] [--each]`: runs simulations one after another, and ends with 1 at the first bad one. */
 import { BAD_SEEDS } from "./seeds.ts"
 import { type Outcome, Simulation } from "./simulation.ts"
 
@@ -18,6 +18,7 @@ const report = ({ faults, hash, recent, seed, steps, tasks, violations }: Outcom
 
 const main = async (): Promise<void> => {
   const first = argument("from", 1)
+  const nodes = argument("nodes", 1)
   const seeds = argument("seeds", Number.MAX_SAFE_INTEGER - first)
   const minutes = argument("minutes", seeds === Number.MAX_SAFE_INTEGER - first ? 1 : 1_000_000)
   const beganMs = Date.now()
@@ -28,9 +29,9 @@ const main = async (): Promise<void> => {
   const past = process.argv.includes("--from") ? [] : BAD_SEEDS
   for (let index = 0; index < past.length + seeds && Date.now() < untilMs && bad === 0; index += 1) {
     const seed = past[index] ?? first + index - past.length
-    const outcome = await new Simulation(seed).run()
+    const outcome = await new Simulation(seed, nodes).run()
     if (process.argv.includes("--replay")) {
-      const again = await new Simulation(seed).run()
+      const again = await new Simulation(seed, nodes).run()
       if (again.hash !== outcome.hash) {
         bad += 1
         say(`seed ${seed} is not deterministic: ${outcome.hash} and ${again.hash}`)

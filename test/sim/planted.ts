@@ -4,6 +4,8 @@ export interface Plant {
   readonly file: string
   /** Text of the file, each found exactly once, and what it becomes. */
   readonly changes: readonly (readonly [from: string, to: string])[]
+  /** Nodes of the simulation that finds it. Default 1: embedded. */
+  readonly nodes?: number
   /** How what is found begins. */
   readonly finds: RegExp
 }
@@ -27,6 +29,18 @@ export const PLANTS: readonly Plant[] = [
       ],
     ],
     finds: /^ {2}I[23]: /m,
+  },
+  {
+    bug: "a lease is counted from its reply",
+    file: "actors/worker/lease.ts",
+    changes: [
+      [
+        "      Effect.map((renewed) => trust(renewed, sentMonoMs)),\n",
+        "      Effect.map((renewed) => trust(renewed, Math.max(sentMonoMs, clock.monoMs()))),\n",
+      ],
+    ],
+    nodes: 3,
+    finds: /^ {2}I9: .* runs [\d.]+ ms after the lease of \S+ ended/m,
   },
   {
     bug: "a retry has no jitter",

@@ -26,7 +26,7 @@ export class PlantedCopy {
   async simulate(plant: Plant): Promise<Said> {
     this.#put(plant)
     try {
-      return await this.#run()
+      return await this.#run(plant.nodes ?? 1)
     } finally {
       cpSync(join(ROOT, plant.file), join(this.#folder, plant.file))
     }
@@ -47,10 +47,10 @@ export class PlantedCopy {
     writeFileSync(join(this.#folder, file), text)
   }
 
-  #run(): Promise<Said> {
+  #run(nodes: number): Promise<Said> {
     return new Promise((resolve) => {
       const beganMs = performance.now()
-      const args = ["--import", "tsx", "test/sim/main.ts", "--minutes", "1"]
+      const args = ["--import", "tsx", "test/sim/main.ts", "--minutes", "1", "--nodes", String(nodes)]
       const child = spawn(process.execPath, args, { cwd: this.#folder })
       let text = ""
       for (const stream of [child.stdout, child.stderr])

@@ -6,6 +6,7 @@ import { Clock } from "../../core/ports/clock.ts"
 import { EventLog } from "../../core/ports/eventLog.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
 import { type Delivery, Queue } from "../../core/ports/queue.ts"
+import { Leases } from "../../core/ports/leases.ts"
 import { Random } from "../../core/ports/random.ts"
 import { ReadModel } from "../../core/ports/readModel.ts"
 import { Signals } from "../../core/ports/signals.ts"
@@ -105,19 +106,25 @@ export interface Adapters {
   readonly signals: Signals["Service"]
   readonly workers: Workers["Service"]
   readonly blobs: Blobs["Service"]
+  /** Null: embedded. */
+  readonly leases: Leases["Service"] | null
 }
 
 export function portsOf(schedule: Schedule, calls: Calls, adapters: Adapters, invariants: Invariants) {
   const { call, life } = calls
-  const { blobs, log, queue, readModel, signals, workers } = adapters
-  return Layer.mergeAll(
+  const { blobs, leases, log, queue, readModel, signals, workers } = adapters
+  const hear = (onSignal: (payload: unknown) => void, payload: unknown): void => {
+    if (life.isOver) return
+    if (life.pausedUntilMs <= schedule.nowMs) return onSignal(payload)
+    schedule.add({ label: "signal heard", life, readyAtMs: 0, happen: () => onSignal(payload) })
+  }
+  const all = Layer.mergeAll(
     Layer.succeed(EventLog, faultyLog(calls, log, invariants)),
     Layer.succeed(ReadModel, faultyReadModel(calls, readModel)),
     Layer.succeed(Queue, faultyQueue(calls, queue, invariants)),
     Layer.succeed(Signals, {
       publish: (subject, payload) => call(`signal ${subject}`, signals.publish(subject, payload), HINT),
-      subscribe: (subject, onSignal) =>
-        signals.subscribe(subject, (payload) => (life.isOver ? undefined : onSignal(payload))),
+      subscribe: (subject, onSignal) => signals.subscribe(subject, (payload) => hear(onSignal, payload)),
     }),
     Layer.succeed(Workers, {
       put: (info) => call("register", workers.put(info), WRITE),
@@ -135,4 +142,5 @@ export function portsOf(schedule: Schedule, calls: Calls, adapters: Adapters, in
     // A place where a process may die is a place where anything else may happen first.
     Layer.succeed(Failpoints, { hit: (name) => Effect.ignore(call(name, Effect.void, ["delayed"])) }),
   )
+  return leases === null ? all : Layer.merge(all, Layer.succeed(Leases, leases))
 }

@@ -15,6 +15,8 @@ export interface Life {
   isOver: boolean
   /** Until then nothing of it happens, as if its process were stopped; it does not know. */
   pausedUntilMs: number
+  /** Until then nothing of it reaches the store of leases. */
+  cutUntilMs: number
   /** How far this life's wall clock is off. */
   skewMs: number
 }

@@ -2,10 +2,12 @@
 import { Effect } from "effect"
 import type { EventLog } from "../../core/ports/eventLog.ts"
 import type { Watch } from "./client.ts"
-import type { Engine } from "./engine.ts"
+
+/** All that each run has printed, by task and epoch. */
+type Printed = ReadonlyMap<string, Uint8Array>
 
 /** What is wrong with a watch that has ended; nothing, if I7 holds. */
-export function faultsOfWatch(watch: Watch, log: EventLog["Service"], engine: Engine): readonly string[] {
+export function faultsOfWatch(watch: Watch, log: EventLog["Service"], printed: Printed): readonly string[] {
   const { events, taskId } = watch
   const faults: string[] = []
   if (!watch.isEnded) faults.push("did not end")
@@ -22,12 +24,12 @@ export function faultsOfWatch(watch: Watch, log: EventLog["Service"], engine: En
   const all = Effect.runSync(log.readTask(taskId, 0, 100_000)).filter(({ seq }) => seq <= lastSeq)
   const missed = all.filter(({ seq }) => !seen.has(seq))
   if (missed.length > 0) faults.push(`never saw ${missed.map(({ seq }) => seq).join()}`)
-  faults.push(...faultsOfOutput(watch, engine))
+  faults.push(...faultsOfOutput(watch, printed))
   return faults.map((fault) => `I7: the watcher of ${taskId} ${fault}`)
 }
 
 /** The bytes that the last run's readers put together are those that its program printed. */
-function faultsOfOutput({ events, taskId }: Watch, engine: Engine): readonly string[] {
+function faultsOfOutput({ events, taskId }: Watch, printedBy: Printed): readonly string[] {
   const last = events.findLast((event) => event.type === "state")?.task
   if (last?.status !== "completed") return []
   let runEpoch = 0
@@ -42,7 +44,7 @@ function faultsOfOutput({ events, taskId }: Watch, engine: Engine): readonly str
     at += fresh.length
   }
   const shown = Buffer.concat(parts).toString()
-  const printed = Buffer.from(engine.printed.get(`${taskId}/${runEpoch}`) ?? []).toString()
+  const printed = Buffer.from(printedBy.get(`${taskId}/${runEpoch}`) ?? []).toString()
   const total = last.result?.stdout.totalBytes
   return shown === printed && total === printed.length
     ? []
