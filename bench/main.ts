@@ -1,28 +1,31 @@
 /**
  * Measures, and prints what it measured. Machines differ and are shared: compare numbers of one run with one another.
  *
- *   npm run -s bench -- [e2e] [store] [startWidth] [--json]
+ *   npm run -s bench -- [e2e] [store] [startWidth] [failover] [--nats] [--json]
  */
 import { parseArgs } from "node:util"
 import { e2e } from "./e2e.ts"
+import { failover } from "./failover.ts"
 import type { Scenario } from "./scenario.ts"
 import { startWidth } from "./startWidth.ts"
 import { store } from "./store.ts"
 
-const SCENARIOS: readonly Scenario[] = [e2e, store, startWidth]
+const SCENARIOS: readonly Scenario[] = [e2e, store, startWidth, failover]
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean", default: false } },
+  options: { json: { type: "boolean", default: false }, nats: { type: "boolean", default: false } },
 })
-const chosen = SCENARIOS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
+const chosen = SCENARIOS.filter(({ name, onlyByName }) =>
+  positionals.length === 0 ? onlyByName !== true : positionals.includes(name),
+)
 if (chosen.length === 0) {
   const names = SCENARIOS.map(({ help, name }) => `  ${name}  ${help}`).join("\n")
   process.stderr.write(`there is no scenario ${positionals.join(", ")}; these are:\n${names}\n`)
   process.exit(2)
 }
 for (const { help, measure, name } of chosen) {
-  const report = await measure()
+  const report = await measure({ nats: values.nats })
   if (values.json) process.stdout.write(`${JSON.stringify({ scenario: name, ...report })}\n`)
   else {
     process.stdout.write(`${name}: ${help}\n`)

@@ -5,7 +5,9 @@ export interface Scenario {
   readonly name: string
   /** What is measured, in one line. */
   readonly help: string
-  readonly measure: () => Promise<Report>
+  readonly measure: (options: { readonly nats: boolean }) => Promise<Report>
+  /** Takes minutes: runs only when it is named. */
+  readonly onlyByName?: boolean
 }
 
 /** The value below which `ratio` of the sorted values lie. */
