@@ -51,9 +51,16 @@ describe("a change of a breaker", () => {
       rig.signals,
     )
     await Effect.runPromise(Scope.provide(told, scope))
-    nodeGauges(registry, { heldCount: () => 0, slotDrift: () => 0, waitingIn: () => 0 } as unknown as BerthNode, [
-      backend,
-    ])
+    nodeGauges(
+      registry,
+      {
+        heldCount: () => 0,
+        slotDrift: () => 0,
+        waitingIn: () => 0,
+        info: Effect.succeed({ headSeq: 0, checkpointSeq: 0 }),
+      } as unknown as BerthNode,
+      [backend],
+    )
     const events: (WatchEvent | BackendEvent)[] = []
     Effect.runFork(
       Stream.runForEach(
