@@ -13,6 +13,8 @@ export interface Bystander {
 
 export async function startBystander(target: Target): Promise<Bystander> {
   const client: RawClient = await connectRaw(target, await target.token("bystander"))
+  while ((await client.call("system.info")).result?.info.ready !== true)
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS))
   let callMs: number[] = []
   let failures: string[] = []
   let isOver = false
