@@ -92,10 +92,7 @@ export const sqliteStore = (
     }),
   )
 
-/**
- * The secrets of the data directory that this process has; see openSecrets.
- * @public
- */
+/** The secrets of the data directory that this process has; see openSecrets. */
 export const sqliteSecrets = (options: SqliteSecretsOptions): Layer.Layer<Secrets, BerthError, DataDir> =>
   Layer.effect(
     Secrets,
