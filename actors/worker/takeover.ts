@@ -118,6 +118,17 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
       deps.onAdopted()
     })
 
+    /** TA3. One list for all; a backend that does not answer is believed to have everything. */
+    const listed = new Map<ExecutorShape, ReadonlySet<string> | null>()
+    const isGoneFrom = (executor: ExecutorShape, containerId: string): Effect.Effect<boolean> =>
+      Effect.gen(function* () {
+        if (!listed.has(executor)) {
+          const found = yield* Effect.catch(executor.places(null), () => Effect.succeed(null))
+          listed.set(executor, found && new Set(found.map((place) => place.containerId)))
+        }
+        return listed.get(executor)?.has(containerId) === false
+      })
+
     const settle = Effect.fn("takeover.settle")(function* (state: TaskState, holder: Holder) {
       const executor = executors.forKind(state.spec.kind)
       const isHandler = state.spec.kind === "handler"
@@ -132,6 +143,8 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
           "worker",
           `worker ${holder.worker} is gone and nobody here runs ${state.spec.kind} tasks`,
         )
+      if (holder.containerId !== null && (yield* isGoneFrom(executor, holder.containerId)))
+        return yield* lose(state, "worker", `worker ${holder.worker} died, and its container is gone`)
       if (holder.containerId !== null) return yield* adopt(state, holder, holder.containerId)
       if (isHandler) return yield* lose(state, "worker", `worker ${holder.worker} died while it ran this handler`)
       // A backend that does not answer keeps nobody from starting: what it leaves is swept later.

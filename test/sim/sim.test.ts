@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest"
 import { BAD_SEEDS } from "./seeds.ts"
 import { type Outcome, Simulation } from "./simulation.ts"
 
-const EMBEDDED = [...BAD_SEEDS, 1, 2, 3, 4].map((seed) => [seed, 1] as const)
-const CLUSTER = [1, 2, 3].map((seed) => [seed, 3] as const)
+const EMBEDDED = [...BAD_SEEDS, 1, 2, 3].map((seed) => [seed, 1] as const)
+const CLUSTER = [1, 2].map((seed) => [seed, 3] as const)
 
 const told = ({ recent, seed, violations }: Outcome): string =>
   violations.length === 0 ? "" : [`seed ${seed}`, ...violations, ...recent].join("\n")

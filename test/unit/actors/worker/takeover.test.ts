@@ -111,12 +111,13 @@ describe("a program that runs", () => {
     expect(rig.executor.calls).toEqual([])
   })
 
-  it("whose place is gone is given back, with no attempt used", async () => {
+  it("TA3: whose place is gone is given back at once, with no attempt used and the death counted", async () => {
     const rig = await rigged()
     await rig.startedBy("t1", "w1", true)
     rig.executor.containers.clear()
     await rig.takeOver()
-    expect(await rig.untilPhase("t1", "retrying")).toMatchObject({ attempt: 1, epoch: 2 })
+    expect(await rig.state("t1")).toMatchObject({ status: "pending", attempt: 1, epoch: 1, workerDeaths: 1 })
+    expect([rig.adopted(), rig.lost]).toEqual([0, ["worker"]])
   })
 })
 
