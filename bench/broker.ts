@@ -4,18 +4,25 @@ import { join } from "node:path"
 import { findNats } from "../gateway/provision/nats.ts"
 import { Broker, freePlace } from "../test/support/broker.ts"
 
-/** Runs something beside a broker of its own, the newest at hand, that syncs every message. */
-export async function withBroker<A>(use: (broker: Broker, version: string) => Promise<A>): Promise<A> {
+/** Runs something beside brokers of its own, one or a cluster of three, the newest at hand, that sync every message. */
+export async function withBrokers<A>(
+  count: 1 | 3,
+  use: (brokers: readonly Broker[], version: string) => Promise<A>,
+): Promise<A> {
   const [server] = await findNats()
   if (server === undefined) throw new Error("no nats-server was found: npm run provision -- nats")
   const folder = await mkdtemp(join(tmpdir(), "berth-bench-broker-"))
-  const broker = new Broker(server, await freePlace("n1", folder), [])
+  const places = await Promise.all(["n1", "n2", "n3"].slice(0, count).map((name) => freePlace(name, folder)))
+  const brokers = places.map((place) => new Broker(server, place, count === 1 ? [] : places))
   try {
-    broker.start()
-    await broker.ready()
-    return await use(broker, server.version)
+    for (const broker of brokers) broker.start()
+    await Promise.all(brokers.map((broker) => broker.ready()))
+    return await use(brokers, server.version)
   } finally {
-    await broker.stop("SIGKILL")
+    await Promise.all(brokers.map((broker) => broker.stop("SIGKILL")))
     await rm(folder, { recursive: true, force: true })
   }
 }
+
+export const withBroker = <A>(use: (broker: Broker, version: string) => Promise<A>): Promise<A> =>
+  withBrokers(1, ([broker], version) => use(broker as Broker, version))

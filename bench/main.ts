@@ -1,16 +1,17 @@
 /**
  * Measures, and prints what it measured. Machines differ and are shared: compare numbers of one run with one another.
  *
- *   npm run -s bench -- [e2e] [store] [startWidth] [failover] [--nats] [--json]
+ *   npm run -s bench -- [e2e] [store] [log] [log3] [startWidth] [failover] [--nats] [--json]
  */
 import { parseArgs } from "node:util"
 import { e2e } from "./e2e.ts"
 import { failover } from "./failover.ts"
+import { log, log3 } from "./log.ts"
 import type { Scenario } from "./scenario.ts"
 import { startWidth } from "./startWidth.ts"
 import { store } from "./store.ts"
 
-const SCENARIOS: readonly Scenario[] = [e2e, store, startWidth, failover]
+const SCENARIOS: readonly Scenario[] = [e2e, store, log, log3, startWidth, failover]
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -59,12 +59,13 @@ const write = (log: Log, id: string, isOver: () => boolean, acknowledged: Seq[],
     }
   })
 
+/** The broker that leads the log; undefined while none does, or none says so. */
 const leads = (rig: NatsRig, cluster: string): Effect.Effect<string | undefined> =>
   Effect.scoped(
     Effect.flatMap(rig.manager, ({ streams }) =>
-      Effect.promise(async () => (await streams.info(`BERTH_${cluster}_LOG`)).cluster?.leader),
+      Effect.tryPromise(async () => (await streams.info(`BERTH_${cluster}_LOG`)).cluster?.leader),
     ),
-  )
+  ).pipe(Effect.catchCause(() => Effect.succeed(undefined)))
 
 /** Every second kill meets the broker that leads the log. */
 const choose = (rig: NatsRig, leader: string | undefined, n: number): Broker => {
