@@ -5,9 +5,9 @@
 import { Effect, Stream } from "effect"
 import type { Principal, SystemInfo, TaskService, TaskView, WatchEvent } from "../../actors/api.ts"
 import { berthError, type BerthError } from "../../core/errors.ts"
-import type { WorkerInfo } from "../../core/ports/workers.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
 import { LANES, STATUSES } from "../../core/words.ts"
+import { FAKE_WORKER, pendingView } from "./fakeViews.ts"
 
 type Service = TaskService["Service"]
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
@@ -43,24 +43,6 @@ export interface FakeTasks {
   ready: boolean
 }
 
-const FAKE_WORKER: WorkerInfo = {
-  worker: "w1",
-  host: "host",
-  engineId: null,
-  pool: "default",
-  slots: 4,
-  held: 1,
-  kinds: ["runtime"],
-  kindsUnavailable: [],
-  handlers: [],
-  isolations: ["runc"],
-  labels: { zone: "eu" },
-  draining: false,
-  accepting: true,
-  version: "0",
-  startedAtMs: 0,
-}
-
 const zeros = <W extends string>(words: readonly W[]) =>
   Object.fromEntries(words.map((word) => [word, 0])) as Record<W, number>
 
@@ -90,36 +72,7 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
     return task
   }
   const add: FakeTasks["add"] = (owner, more = {}) => {
-    const view: TaskView = {
-      id: `task-${++made}`,
-      owner,
-      status: "pending",
-      phase: "queued",
-      waitingFor: null,
-      attempt: 1,
-      maxAttempts: 1,
-      epoch: 0,
-      kind: "runtime",
-      target: "python",
-      lane: "normal",
-      pool: "default",
-      labels: {},
-      timeoutMs: 60_000,
-      startAtMs: null,
-      startByMs: null,
-      wakeAtMs: null,
-      worker: null,
-      containerId: null,
-      stopRequested: null,
-      result: null,
-      history: [],
-      outputPurged: false,
-      submittedAtMs: nowMs(),
-      updatedAtMs: nowMs(),
-      endedAtMs: null,
-      seq: 0,
-      ...more,
-    }
+    const view = pendingView({ id: `task-${++made}`, owner, nowMs: nowMs() }, more)
     stored.set(view.id, { view, requestHash: "", key: null })
     return state(view, ["submitted"])
   }
