@@ -1,6 +1,10 @@
 /** Does a cluster of real processes stay one system while its gateways and leaders come and go? */
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { Context, Effect, Fiber, Stream } from "effect"
 import { afterAll, beforeAll, expect, it } from "vitest"
+import { EventLog } from "../../core/ports/eventLog.ts"
+import type { ControlRecord } from "../../core/record.ts"
 import type { BerthClient, TaskEvent } from "../../gateway/client/index.ts"
 import {
   allReady,
@@ -10,7 +14,29 @@ import {
   marksOf,
   readinessOf,
 } from "../support/clusterProcesses.ts"
+import { openPorts } from "../support/nats.ts"
 import { describeWithNats } from "../support/require.ts"
+
+/** All that is written on `control` from now on, before anybody trims it. */
+const followControl = async (url: string) => {
+  const facts: ControlRecord["fact"][] = []
+  let begin = (): void => {}
+  const begun = new Promise<void>((resolve) => (begin = resolve))
+  const following = Effect.gen(function* () {
+    const ports = yield* openPorts({ servers: [url], cluster: "main", manages: false })
+    const log = Context.get(ports, EventLog)
+    const head = yield* log.head
+    begin()
+    yield* Stream.runForEach(log.feed(head), (entries) =>
+      Effect.sync(() => {
+        for (const { record } of entries) if (record.kind === "control") facts.push(record.fact)
+      }),
+    )
+  })
+  const fiber = Effect.runFork(Effect.scoped(following))
+  await begun
+  return { facts, stop: () => Effect.runPromise(Fiber.interrupt(fiber)) }
+}
 
 const note = (text: string): void => void process.stdout.write(`cluster drill: ${text}\n`)
 
@@ -122,6 +148,30 @@ describeWithNats("a cluster", "newest", (server) => {
       expect((await client.queue()).slotsHeld).toBe(0)
     },
   )
+
+  it("I3 does a leader that stood still admit nothing more once another's term has begun?", async () => {
+    const client = await cluster.client(...gateways)
+    const words = wordsOf("paused", 30)
+    const { facts, stop } = await followControl(cluster.broker.url)
+    const paused = await cluster.leader()
+    const running = ended(client, words, 3, 100)
+    paused.signal("SIGSTOP")
+    const next = await cluster.leader(paused)
+    const more = ended(client, wordsOf("beside", 20))
+    paused.signal("SIGCONT")
+    const outcomes = [...(await running), ...(await more)]
+    expect(outcomes.map(({ status }) => status)).toEqual(outcomes.map(() => "completed"))
+    for (const word of words) expect([word, marksOf(marks).get(word)]).toEqual([word, 1])
+    while ((await readinessOf(paused))?.leader !== false) await sleep(50)
+    expect((await readinessOf(next))?.leader).toBe(true)
+    await stop()
+    expect(facts.some(({ type }) => type === "termBegan")).toBe(true)
+    let term = facts[0]?.term ?? 0
+    for (const fact of facts) {
+      if (fact.type === "termBegan") term = fact.term
+      else expect(fact.term).toBe(term)
+    }
+  })
 
   it("I10 does everybody say so while the broker is away, and go on by themselves when it is back?", async () => {
     const client = await cluster.client(gateways[0]!)
