@@ -90,7 +90,7 @@ export const SETTINGS = {
   },
   leaseGraceMs: {
     help: "Added to a worker's lease by whoever takes its right away.",
-    value: 1_000,
+    value: 500,
     min: 100,
     max: 60_000,
   },

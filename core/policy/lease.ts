@@ -23,7 +23,7 @@ export interface LeaseTimes {
 
 export const leaseTimes = (leaseMs: number): LeaseTimes => ({
   leaseMs,
-  marginMs: Math.ceil(leaseMs / 5),
+  marginMs: Math.ceil(leaseMs / 4),
   renewMs: Math.floor(leaseMs / 5),
   answerMs: Math.ceil(leaseMs / 5),
 })

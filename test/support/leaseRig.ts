@@ -1,9 +1,10 @@
 /** Workers under leases and a leader over them, on virtual time: each with its own link to the store, which a test may cut. */
 import { Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { makeTerm, type Term } from "../../actors/leader/term.ts"
+import { makeTerm } from "../../actors/leader/term.ts"
 import { Programs, programsLayer } from "../../actors/programs.ts"
 import type { NodePorts } from "../../actors/roles/parts.ts"
 import { makeWorkerRole, type WorkerRole } from "../../actors/roles/worker.ts"
+import { supervised } from "../../actors/supervised.ts"
 import { Turns, turnsLayer } from "../../actors/turns.ts"
 import { type BerthError, berthError } from "../../core/errors.ts"
 import { Blobs } from "../../core/ports/blobs.ts"
@@ -166,21 +167,31 @@ export function makeLeaseRig(options: RigOptions = {}) {
     const link: Link = { state: "up" }
     const lost: string[] = []
     const workersLost: string[] = []
-    const term: Term = makeTerm({
-      ...portsOver(link),
-      config: rig.config,
-      node: "leader",
-      onAdmitted: () => {},
-      workerHolds: () => null,
-      onWorkerLost: (worker) => void workersLost.push(worker),
-      onTaskLost: (taskId) => void lost.push(taskId),
-      onRepair: (taskId, what) => void lost.push(`${taskId} repaired: ${what}`),
-    })
-    const fiber = Effect.runFork(term.run)
+    const ports = portsOver(link)
+    const fresh = Effect.suspend(
+      () =>
+        makeTerm({
+          ...ports,
+          config: rig.config,
+          node: "leader",
+          onAdmitted: () => {},
+          workerHolds: () => null,
+          onWorkerLost: (worker) => void workersLost.push(worker),
+          onTaskLost: (taskId) => void lost.push(taskId),
+          onRepair: (taskId, what) => void lost.push(`${taskId} repaired: ${what}`),
+        }).run,
+    )
+    const pause = rig.clock.sleep(500)
+    const fiber = Effect.runFork(
+      supervised(() => fresh, { name: "leader", clock: rig.clock, onRestart: () => {} }).pipe(
+        Effect.catch(() => pause),
+        Effect.forever,
+      ),
+    )
     const stop = (): Promise<void> => Effect.runPromise(Effect.asVoid(Fiber.interrupt(fiber)))
     closers.push(stop)
     await rig.manual.advance(1)
-    return { term, link, lost, workersLost, stop }
+    return { link, lost, workersLost, stop }
   }
 
   return {
