@@ -6,6 +6,8 @@ import { makeLeaseRig, type RigWorker } from "./leaseRig.ts"
 import { pausableEngine } from "./pausableEngine.ts"
 
 export const LEASE_MS = 10_000
+/** Longer than a lease is trusted, and shorter than it lasts. */
+const SLOW_MS = 8_000
 
 export interface SceneOptions {
   /** Engines of the two workers. */
@@ -27,7 +29,7 @@ export const leaseScenes = (afterEach: (done: () => Promise<void>) => void) => {
     const executorOf = (engineId: string): ExecutorShape => {
       const executor = engine.executorOf(engineId, () => isHung)
       if (options.slow !== true) return executor
-      return { ...executor, create: (job) => Effect.andThen(rig.clock.sleep(LEASE_MS), executor.create(job)) }
+      return { ...executor, create: (job) => Effect.andThen(rig.clock.sleep(SLOW_MS), executor.create(job)) }
     }
     const start = (engineId: string): Promise<RigWorker> => rig.startWorker([executorOf(engineId)])
     const [first, second] = options.engines ?? ["e1", "e1"]

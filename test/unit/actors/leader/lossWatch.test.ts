@@ -55,7 +55,7 @@ describe("a worker that is silent", () => {
     await rig.acquire("w1", { held: [["t1", 1]], leaseMs: 20_000 })
     await rig.started("t1", "w1")
     await rig.run(rig.workers.put(workerInfo()))
-    await rig.look(21_000)
+    await rig.look(20_500)
     expect([rig.workersLost, rig.lost]).toEqual([[], []])
     await rig.look(500)
     expect([rig.workersLost, rig.lost]).toEqual([["w1"], ["t1"]])

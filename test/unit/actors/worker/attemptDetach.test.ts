@@ -79,3 +79,41 @@ describe("when the worker lets go (AT6)", () => {
     expect(rig.worker.heldCount()).toBe(1)
   })
 })
+
+describe("when the worker has lost its lease (AT7)", () => {
+  const abandoned = async (rig: Awaited<ReturnType<typeof rigged>>) => {
+    const gone = rig.run(rig.worker.abandon)
+    await rig.manual.advance(5_000)
+    await gone
+  }
+
+  it("a program that runs is forgotten and its place removed; nothing is written", async () => {
+    const rig = await rigged()
+    await rig.start("t1")
+    await rig.executor.run1("t1")
+    const before = await factsOf(rig)
+    await abandoned(rig)
+    expect([rig.worker.heldCount(), rig.executor.containers.size]).toEqual([0, 0])
+    expect(await factsOf(rig)).toEqual(before)
+  })
+
+  it("a place that a successor has adopted is left to it", async () => {
+    const rig = await rigged()
+    await rig.start("t1")
+    await rig.executor.run1("t1")
+    const adopt = { type: "adopt", epoch: 1, worker: "w2", containerId: "c-t1-1", overdueMs: 1, nowMs: 1 } as const
+    await rig.run(rig.turns.turn("t1", adopt))
+    await abandoned(rig)
+    expect([...rig.executor.containers.keys()]).toEqual(["c-t1-1"])
+  })
+
+  it("a place that is just being made is removed as well", async () => {
+    const rig = await rigged()
+    rig.executor.hold("create")
+    await rig.start("t1")
+    await rig.executor.untilCalled("create t1")
+    await abandoned(rig)
+    expect(rig.executor.calls).toContain("remove t1")
+    expect(rig.executor.calls).not.toContain("run t1")
+  })
+})

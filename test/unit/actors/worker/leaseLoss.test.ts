@@ -71,16 +71,18 @@ describe("a link that is down", () => {
 })
 
 describe("what the fence reaches", () => {
-  it("FE1: a program that is just being started stands still as soon as it is up", async () => {
+  it("FE1: a program whose container is only just there is not fed before the fence is open again", async () => {
     const { engine, rig, submit, w1, w2 } = await scene({ slow: true })
     await submit("t1")
     await rig.advanceUntil(async () => (await rig.state("t1")).phase === "starting", "a start")
     const holder = (await rig.state("t1")).holder?.worker
     const cut = holder === w1.role.worker.name ? w1 : w2
-    cut.link.state = "cut"
-    await rig.manual.advance(LEASE_MS)
-    expect(engine.events).not.toContain("start e1/t1-1")
-    expect(engine.overlaps).toEqual([])
+    cut.leaseLink.state = "cut"
+    await rig.advanceUntil(async () => (await rig.state("t1")).holder?.containerId !== null, "a place")
+    await rig.manual.advance(100)
+    expect([cut.counts.get("fenced"), engine.events]).toEqual([1, []])
+    cut.leaseLink.state = "up"
+    await rig.advanceUntil(() => engine.events.includes("start e1/t1-1"), "a program")
   })
 
   it("FE3: an engine that hangs is told of, once, with the tasks", async () => {
