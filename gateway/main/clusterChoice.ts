@@ -46,6 +46,13 @@ export function clusterChoice({ nats, place, roles, secret }: ClusterWish): Clus
   }
 }
 
+/** Copies from which on servers may be busy for up to 9 s agreeing on who leads a stream: a worker's lease has to outlast that. */
+const MANY_REPLICAS = 3
+
+/** Variables as they are, with what a cluster wants where nobody says otherwise. */
+export const clusterEnvironment = (environment: Environment, cluster: ClusterChoice | null): Environment =>
+  (cluster?.broker.replicas ?? 1) < MANY_REPLICAS ? environment : { BERTH_LEASE_MS: "20000", ...environment }
+
 /** Of none that are named: all. */
 function rolesNamed(names: readonly string[]): readonly Role[] {
   const unknown = names.find((name) => !ROLES.some((role) => role === name))

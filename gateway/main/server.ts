@@ -36,6 +36,7 @@ import { makeRouter, type Router } from "../server/router.ts"
 import { mintToken, openSecret } from "../server/secret.ts"
 import { type ExecutorName, workerNamed } from "./choices.ts"
 import { type ClusterChoice, clusterPorts } from "./cluster.ts"
+import { clusterEnvironment } from "./clusterChoice.ts"
 import { makeExecutors } from "./executors.ts"
 import { Home } from "./home.ts"
 import { registriesOf } from "./registries.ts"
@@ -95,7 +96,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   const home = yield* Home
   const { clusterId, dataDir, roles } = home
   const secrets = yield* Secrets
-  const config = resolveConfig(options.config, options.environment)
+  const config = resolveConfig(options.config, clusterEnvironment(options.environment, options.cluster))
   const { labels = {}, pool = DEFAULT_POOL, workerName } = options
   // A worker's names begin with its node's, which nobody has a second time.
   const nodeId = workerName === undefined ? `n${random.id()}` : `${workerNamed(workerName)}.${random.id()}`
