@@ -6,6 +6,8 @@ import { join } from "node:path"
 import type { Plant } from "./planted.ts"
 
 const ROOT = join(import.meta.dirname, "../..")
+/** More than a bug may take to be found, for a machine that has other work; the gate holds the time itself against its bound. */
+const MINUTES_MAX = 2.5
 const COPIED = ["core", "actors", "store", "test/sim", "test/support", "package.json", "tsconfig.json"]
 
 export interface Said {
@@ -22,7 +24,7 @@ export class PlantedCopy {
     symlinkSync(join(ROOT, "node_modules"), join(this.#folder, "node_modules"))
   }
 
-  /** What the simulator says of the copy with this bug in it, after at most a minute. */
+  /** What the simulator says of the copy with this bug in it, after a few minutes at most. */
   async simulate(plant: Plant): Promise<Said> {
     this.#put(plant)
     try {
@@ -50,7 +52,7 @@ export class PlantedCopy {
   #run(nodes: number): Promise<Said> {
     return new Promise((resolve) => {
       const beganMs = performance.now()
-      const args = ["--import", "tsx", "test/sim/main.ts", "--minutes", "1", "--nodes", String(nodes)]
+      const args = ["--import", "tsx", "test/sim/main.ts", "--minutes", String(MINUTES_MAX), "--nodes", String(nodes)]
       const child = spawn(process.execPath, args, { cwd: this.#folder })
       let text = ""
       for (const stream of [child.stdout, child.stderr])
