@@ -9,6 +9,7 @@
  * A task's records may be written by every gateway and worker, for any of them may hold its next message: there the version and
  * the epoch are the fence. All roles read everything but each other's answers' subjects; secrets are sealed before they get here.
  */
+import { BACKENDS_SUBJECT } from "../../core/ports/signals.ts"
 import { LANES, type Lane } from "../../core/words.ts"
 import { consumerName } from "./lanes.ts"
 import { type Names, namesOf, toToken, toTokens } from "./token.ts"
@@ -87,6 +88,7 @@ const worker = (names: Names, name: string, pool: string): Permissions => {
       ...LANES.flatMap(lane),
       `${prefix}hint.${toToken(pool)}`,
       `${prefix}sig.live.>`,
+      `${prefix}sig.${BACKENDS_SUBJECT}`,
     ],
     subscribe: and(`${prefix}sig.worker.${toTokens(name)}`),
   }

@@ -6,7 +6,7 @@ import { EventLog } from "../../core/ports/eventLog.ts"
 import { Leases } from "../../core/ports/leases.ts"
 import { Queue } from "../../core/ports/queue.ts"
 import { Secrets } from "../../core/ports/secrets.ts"
-import { Signals, workerSubject } from "../../core/ports/signals.ts"
+import { BACKENDS_SUBJECT, Signals, workerSubject } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import { stateSubject } from "../../core/record.ts"
 import type { NatsSeries } from "../../gateway/provision/nats.ts"
@@ -14,6 +14,7 @@ import { brokerUsers, wakeUp } from "../support/brokerUsers.ts"
 import { isolate } from "../support/effect.ts"
 import { takeFeed } from "../support/feed.ts"
 import { describeWithNats } from "../support/require.ts"
+import { until } from "../support/until.ts"
 import { printed, started, submitted, termBegan, tombstoneOf } from "../support/task.ts"
 import { workerInfo } from "../support/actorRig.ts"
 
@@ -101,7 +102,13 @@ const contracts = (series: NatsSeries): void =>
           yield* workers.remove("w1")
           const signals = yield* port("w1", Signals)
           yield* signals.subscribe(workerSubject("w1"), () => {})
-          yield* signals.publish("live.a", { x: 1 })
+          const heard: string[] = []
+          const gateway = yield* port("gateway", Signals)
+          for (const subject of ["live.a", BACKENDS_SUBJECT]) {
+            yield* gateway.subscribe(subject, () => void heard.push(subject))
+            yield* signals.publish(subject, { x: 1 })
+          }
+          yield* Effect.promise(() => until(() => heard.length === 2, "both signals"))
           yield* (yield* port("w1", Blobs)).put("a/1/out", new Uint8Array(10))
         }),
       ))
