@@ -44,7 +44,8 @@ const trouble = (series: NatsSeries): void =>
             expect(refused).toMatchObject({ code: "STORAGE_FULL", retryable: true })
             expect(refused?.advice).toContain("max_file_store")
             expect(kept.length).toBeGreaterThan(10)
-            // All that writes is refused, all that reads goes on.
+            // All that writes is refused, leases too, and all that reads goes on.
+            expect(yield* codeOf(Context.get(ports, Leases).acquire("w.a", "a", [CHUNK]))).toBe("STORAGE_FULL")
             const big = submitted({ id: "late", spec: { labels: { a: CHUNK } } })
             expect(yield* codeOf(log.append(stateSubject("late"), 0, big))).toBe("STORAGE_FULL")
             expect(yield* codeOf(Context.get(ports, Blobs).put("a/1/out", new Uint8Array(200_000)))).toBe(
