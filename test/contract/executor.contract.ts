@@ -186,12 +186,19 @@ export const executorContract = (traits: ExecutorTraits): void => {
       const it = await made("lines")
       const ended = Effect.runPromise(Effect.result(backend.executor.run(it.job, it.place, it.sink)))
       await it.sink.untilText("stdout", "line 4\n")
-      await Effect.runPromise(backend.executor.pause(it.place))
+      expect(await Effect.runPromise(backend.executor.pause(it.place))).toBe(true)
+      expect(await Effect.runPromise(backend.executor.pause(it.place))).toBe(true)
       await Effect.runPromise(backend.executor.unpause(it.place))
       const result = await ended
       expect(result._tag).toBe(traits.outlives ? "Success" : "Failure")
       if (result._tag === "Failure") expect(result.failure.retryable).toBe(true)
       else expect(it.sink.text("stdout")).toBe(WHOLE)
+      await remove(it)
+    })
+
+    it("EX7 a place where nothing runs yet cannot be held, and says so: what is started there later runs", async () => {
+      const it = await made("lines")
+      expect(await Effect.runPromise(backend.executor.pause(it.place))).toBe(!traits.outlives)
       await remove(it)
     })
 

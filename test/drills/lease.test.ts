@@ -68,7 +68,7 @@ describeWithNats("leases of workers", "newest", (server) =>
       const nodes = await startLeaseNodes(engine, server, { BERTH_LEASE_MS: String(SHORT_LEASE_MS) })
       try {
         const cut = await nodes.startWorker("w1", 20)
-        const { handles, ids } = await submitCounting(nodes, 20, 60, 100)
+        const { handles, ids } = await submitCounting(nodes, 20, 180, 100)
         await until(async () => (await runningBy(nodes, ids)).size === ids.length, "all run")
         await nodes.startWorker("w2", 20)
         cut.wire.hold(true)

@@ -1,5 +1,6 @@
 /** A worker that cannot renew its lease: does it stop what runs in time, and who goes on with it? */
 import { afterEach, describe, expect, it } from "vitest"
+import { type Handler, handlerExecutor } from "../../../../actors/executor/handler/index.ts"
 import { LEASE_MS, leaseScenes } from "../../../support/leaseScene.ts"
 
 const scene = leaseScenes(afterEach)
@@ -83,6 +84,30 @@ describe("what the fence reaches", () => {
     expect([cut.counts.get("fenced"), engine.events]).toEqual([1, []])
     cut.leaseLink.state = "up"
     await rig.advanceUntil(() => engine.events.includes("start e1/t1-1"), "a program")
+  })
+
+  it("a handler cannot be held: it is told to stop, and starts again with no attempt and no death counted", async () => {
+    const { rig } = await scene()
+    let begun = 0
+    let aborted = 0
+    const noop: Handler = (_, { signal }) => {
+      begun += 1
+      return new Promise((_resolve, reject) =>
+        signal.addEventListener("abort", () => {
+          aborted += 1
+          reject(signal.reason)
+        }),
+      )
+    }
+    const executor = handlerExecutor({ clock: rig.clock, handlers: { noop } })
+    const worker = await rig.startWorker([executor], { handlers: ["noop"] })
+    await rig.submit({ id: "h1" })
+    await rig.advanceUntil(() => begun === 1, "a handler")
+    worker.leaseLink.state = "cut"
+    await rig.advanceUntil(() => aborted === 1, "a fence")
+    worker.leaseLink.state = "up"
+    await rig.advanceUntil(() => begun === 2, "another start")
+    expect(await rig.state("h1")).toMatchObject({ epoch: 2, attempt: 1, workerDeaths: 0, overlapPossible: false })
   })
 
   it("FE3: an engine that hangs is told of, once, with the tasks", async () => {
