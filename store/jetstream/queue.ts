@@ -28,6 +28,9 @@ import { type Names, toToken } from "./token.ts"
 const ACK_WAIT_MS = 30_000
 /** The longest that a pull waits before it looks again. */
 const LOOK_MS = 250
+/** A hint may be faster than the replica that has the consumer: so often, and so soon, it is looked again. */
+const EAGER_MS = 10
+const EAGER_LOOKS = 3
 const PUBLISHES_AT_ONCE = 64
 /** Between two looks at a message that replicas have yet to agree on, and how many. */
 const AGREE_MS = 20
@@ -115,14 +118,20 @@ function publishing(link: Link, names: Names, manages: boolean): Publish {
 }
 
 function pulling(link: Link, lanes: Lanes, hints: Hints, clock: Clock["Service"]): Queue["Service"]["pull"] {
-  const pull = (pool: string, countMax: number, untilMonoMs: number): Effect.Effect<readonly Delivery[], BerthError> =>
+  const pull = (
+    pool: string,
+    countMax: number,
+    untilMonoMs: number,
+    eager: number,
+  ): Effect.Effect<readonly Delivery[], BerthError> =>
     Effect.gen(function* () {
       const heard = hints.heard(pool)
       const taken = yield* look(link, clock, lanes, pool, countMax)
       const leftMs = untilMonoMs - clock.monoMs()
       if (taken.length > 0 || leftMs <= 0) return taken.flatMap((message) => deliveryOf(link, hints, message))
-      yield* hints.beyond(pool, heard, Math.min(leftMs, LOOK_MS))
-      return yield* pull(pool, countMax, untilMonoMs)
+      yield* hints.beyond(pool, heard, Math.min(leftMs, eager > 0 ? EAGER_MS : LOOK_MS))
+      const next = hints.heard(pool) > heard ? EAGER_LOOKS : Math.max(0, eager - 1)
+      return yield* pull(pool, countMax, untilMonoMs, next)
     })
-  return (pool, countMax, waitMs) => Effect.suspend(() => pull(pool, countMax, clock.monoMs() + waitMs))
+  return (pool, countMax, waitMs) => Effect.suspend(() => pull(pool, countMax, clock.monoMs() + waitMs, 0))
 }
