@@ -2,13 +2,14 @@
 import { Effect, Stream } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
 import type { Blobs } from "../core/ports/blobs.ts"
-import type { WorkerInfo, Workers } from "../core/ports/workers.ts"
+import type { Workers } from "../core/ports/workers.ts"
 import type { Seq } from "../core/record.ts"
 import { laneAllowed } from "../core/task/prepare.ts"
 import { isAtRest } from "../core/words.ts"
 import type { Principal, SystemInfo, TaskService, TaskView } from "./api.ts"
 import { drainWorker } from "./drain.ts"
 import type { Hub } from "./hub.ts"
+import { makeKnownWorkers } from "./knownWorkers.ts"
 import { purge, type RetentionDeps } from "./leader/retention.ts"
 import { makeSubmit, type SubmitDeps } from "./submit.ts"
 import type { Turned } from "./turns.ts"
@@ -16,8 +17,6 @@ import { viewOf } from "./view.ts"
 import { watchAll, type WatchDeps, watchTask } from "./watch.ts"
 
 const READ_POLL_MS = 5
-/** Workers tell of themselves that often; asking for each read would cost a call to the store. */
-const WORKERS_KEPT_MS = 250
 
 export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, "config"> {
   readonly hub: Hub
@@ -46,21 +45,9 @@ const queueStats = Effect.fn("tasks.queueStats")(function* (
 export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
   const { blobs, clock, config, log, readModel, turns, workers } = deps
 
-  let known: readonly WorkerInfo[] | null = null
-  let knownUntilMonoMs = 0
-  /** A registry that does not answer keeps nobody from reading. */
-  const knownWorkers = Effect.suspend(() => {
-    const nowMonoMs = clock.monoMs()
-    if (nowMonoMs < knownUntilMonoMs) return Effect.succeed(known)
-    knownUntilMonoMs = nowMonoMs + WORKERS_KEPT_MS
-    return Effect.catch(
-      Effect.map(workers.list, (all) => (known = all)),
-      () => Effect.sync(() => known),
-    )
-  })
   type Row = Parameters<typeof viewOf>[0]
   const viewer = Effect.map(
-    knownWorkers,
+    makeKnownWorkers(workers, clock),
     (all) =>
       (row: Row): TaskView =>
         viewOf(row, { workers: all, limited: deps.slotsOf(row.state.owner) >= config.ownerSlotsMax }),

@@ -7,6 +7,8 @@
  *
  *   JQ3. A stream that somebody deleted is made anew by who manages the cluster, at the next publish; the others get
  *        STORE_UNAVAILABLE until then. What was in it is in the log.
+ *   JQ4. A broker that was killed may keep a message whose settling it has written in the consumer's state alone: it is never
+ *        delivered again, and stands in the way of its task. Who publishes finds it below all that is settled, and removes it.
  *
  * A message that was given back and not yet taken again counts as held: the broker does not tell them apart.
  */
@@ -49,7 +51,7 @@ export const makeQueue = (
   Effect.gen(function* () {
     const hints = yield* openHints(link, names, clock)
     const lanes = makeLanes(link, names, ackWaitMs)
-    const publish = publishing(link, names, manages)
+    const publish = publishing(link, names, lanes, manages)
     return {
       publish: (wakeUps) =>
         Effect.gen(function* () {
@@ -97,7 +99,7 @@ const subjectOf = (names: Names, { pool, lane, taskId }: Address): Effect.Effect
  * Refused and not there: it was settled in between, and there is room now; or replicas have yet to agree on the one that is in
  * the way; or the broker is full.
  */
-function publishing(link: Link, names: Names, manages: boolean): Publish {
+function publishing(link: Link, names: Names, lanes: Lanes, manages: boolean): Publish {
   const publish = (wakeUp: WakeUp, retriesLeft: number): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
       const subject = yield* subjectOf(names, wakeUp)
@@ -108,9 +110,15 @@ function publishing(link: Link, names: Names, manages: boolean): Publish {
           const again = retriesLeft > 0 ? Effect.delay(publish(wakeUp, retriesLeft - 1), AGREE_MS) : Effect.fail(error)
           if (manages && isUnheard(error)) return Effect.andThen(remakeQueue(link, names), again)
           if (error.code !== "STORAGE_FULL") return Effect.fail(error)
-          return Effect.flatMap(link.lastOf(names.queueStream, subject), (there) =>
-            there === null ? again : Effect.void,
-          )
+          return Effect.gen(function* () {
+            const there = yield* link.lastOf(names.queueStream, subject)
+            if (there === null) return yield* again
+            // JQ4
+            const { ack_floor: settled } = yield* lanes.info(wakeUp.pool, wakeUp.lane)
+            if (there.seq > settled.stream_seq) return
+            yield* link.purge(names.queueStream, subject, there.seq + 1)
+            yield* again
+          })
         }),
       )
     })
