@@ -116,6 +116,20 @@ describe("the other commands", () => {
     expect(await all).toBe(130)
   })
 
+  it("worker ls shows who is there, worker drain asks one, and an unknown one is said", async () => {
+    const host = await cli.host()
+    expect(await host.run("worker", "ls")).toBe(0)
+    expect(host.out()).toMatch(/w1 +host +default +1 +4 +accepting +zone=eu/)
+    host.clear()
+    expect([await host.run("worker", "drain", "w1"), host.out()]).toEqual([0, "w1 starts nothing more and holds 1\n"])
+    host.clear()
+    expect([await host.run("worker", "drain", "w1", "--undo"), host.out()]).toEqual([0, "w1 takes work again\n"])
+    expect(cli.door.tasks.calls.filter((call) => call.startsWith("drain"))).toEqual(["drain w1 true", "drain w1 false"])
+    host.clear()
+    expect(await host.run("worker", "drain", "w9")).toBe(125)
+    expect(host.err()).toContain("NOT_FOUND")
+  })
+
   it("get, queue and system answer people and programs", async () => {
     const host = await cli.host()
     cli.door.tasks.add("ann", { labels: { team: "a" } })

@@ -79,3 +79,14 @@ describe("what else do flags make?", () => {
     expect(await request(["main.py"], { retryDelay: "2s" })).toMatchObject({ retry: { delayMsInitial: 2_000 } })
   })
 })
+
+describe("which worker is asked for?", () => {
+  it("a pool and labels, each by its flag", async () => {
+    const flags = { pool: "gpu", require: ["zone=eu", "disk=ssd"] }
+    expect(await request(["main.py"], flags)).toMatchObject({
+      pool: "gpu",
+      requires: { labels: { zone: "eu", disk: "ssd" } },
+    })
+    await expect(request(["main.py"], { require: ["zone"] })).rejects.toEqual(usage("--require"))
+  })
+})

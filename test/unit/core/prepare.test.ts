@@ -66,6 +66,16 @@ describe("what is filled in?", () => {
     expect(spec.retry.maxAttempts).toBe(1)
   })
 
+  it("pool and requirements are kept as they are asked for; gvisor is runsc, and none are none", () => {
+    const asked = { runtime: "python", code: "1", pool: "gpu" } as const
+    const requires = { handler: "h", isolation: "gvisor", labels: { zone: "eu" } } as const
+    expect(prepare({ ...asked, requires }, context()).spec).toMatchObject({
+      pool: "gpu",
+      requires: { handler: "h", isolation: "runsc", labels: { zone: "eu" } },
+    })
+    expect(prepare(asked, context()).spec).not.toHaveProperty("requires")
+  })
+
   it("the only file is the entry; of several the runtime's main file, or the one that is named", () => {
     const file = (path: string) => ({ path, content: "1" })
     const entryOf = (request: SubmitRequest) => {

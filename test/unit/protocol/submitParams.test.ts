@@ -196,6 +196,19 @@ describe("what never gets in", () => {
     expect(withCode({ labels: { a: "red\u001b[31m" } })).toBe("INVALID_PARAMS params.labels.a")
   })
 
+  it("pools and requirements that are none", () => {
+    expect(withCode({ pool: "gpu-1", requires: { handler: "h.1", isolation: "kata", labels: { zone: "eu" } } })).toBe(
+      "ok",
+    )
+    expect(withCode({ pool: "a.b" })).toBe("INVALID_PARAMS params.pool")
+    expect(withCode({ pool: "x".repeat(65) })).toBe("INVALID_PARAMS params.pool")
+    expect(withCode({ requires: { zone: "eu" } })).toBe("INVALID_PARAMS params.requires.zone")
+    expect(withCode({ requires: { isolation: "vm" } })).toBe("INVALID_PARAMS params.requires.isolation")
+    expect(withCode({ requires: { labels: named(LIMITS.labelsMax + 1, "l") } })).toBe(
+      "INVALID_PARAMS params.requires.labels",
+    )
+  })
+
   it("fields that nobody knows, at any depth", () => {
     for (const field of ["owner", "epoch", "priority", "status", "id", "requestHash", "Runtime"]) {
       expect(withCode({ [field]: 1 })).toBe(`INVALID_PARAMS params.${field}`)
