@@ -119,6 +119,35 @@ describeWithNats("leases of workers", "newest", (server) =>
       }
     })
 
+    it("routed: what only one worker can take runs there, what none can take waits and holds nothing, drain and back", async () => {
+      const nodes = await startLeaseNodes(engine, server)
+      try {
+        const { client } = nodes
+        await nodes.startWorker("us", 4)
+        await nodes.startWorker("eu", 1, ["--label", "zone=eu"])
+        await until(async () => (await client.workers.list()).length === 2, "two workers")
+        const eu = (await client.workers.list()).find(({ labels }) => labels["zone"] === "eu")?.worker ?? ""
+        const { request } = counting(3, 100)
+        const inEu = { ...request, requires: { labels: { zone: "eu" } } }
+        const nowhere = await client.submit({ ...request, pool: "gpu" })
+        const both = await Promise.all([client.submit(inEu), client.submit(inEu)])
+        for (const handle of both) expect(await handle.result()).toMatchObject({ status: "completed" })
+        const names = nodes.seen().filter(({ action }) => action === "start")
+        expect(names).toHaveLength(2)
+        expect(await nowhere.get()).toMatchObject({ status: "pending", waitingFor: "worker" })
+        expect((await client.queue()).slotsHeld).toBe(0)
+        expect(await client.workers.drain(eu)).toMatchObject({ draining: true })
+        const waits = await client.submit(inEu)
+        await until(async () => (await waits.get()).waitingFor === "worker", "it to wait for a worker")
+        await client.workers.drain(eu, { undo: true })
+        expect(await waits.result()).toMatchObject({ status: "completed" })
+        await nodes.startWorker("gpu", 1, ["--pool", "gpu"])
+        expect(await nowhere.result()).toMatchObject({ status: "completed" })
+      } finally {
+        await nodes.close()
+      }
+    })
+
     it("stopped as planned: a successor on its engine adopts what runs, and nothing is started again", async () => {
       const nodes = await startLeaseNodes(engine, server)
       try {
