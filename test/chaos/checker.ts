@@ -10,6 +10,8 @@ import type { BerthClient, StateEvent, TaskEvent } from "../../gateway/client/in
 import type { Watched } from "./load.ts"
 
 const TELLERS = 16
+/** Everything is at rest by now; a story that does not end is one too many. */
+const TELL_MS_MAX = 60_000
 
 export interface Verdict {
   readonly byStatus: Readonly<Record<string, number>>
@@ -61,7 +63,13 @@ export async function check(
   const teller = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const again: TaskEvent[] = []
-      for await (const event of client.watch(next.id)) again.push(event)
+      const signal = AbortSignal.timeout(TELL_MS_MAX)
+      try {
+        for await (const event of client.watch(next.id, { signal })) again.push(event)
+      } catch (error) {
+        if (!signal.aborted) throw error
+        violations.push(`${next.word} (${next.id}): is not at rest`)
+      }
       const status = statesOf(again).at(-1)?.task.status ?? "unknown"
       byStatus[status] = (byStatus[status] ?? 0) + 1
       sums.starts += marks.get(next.word) ?? 0

@@ -39,6 +39,9 @@ export interface LoadReport {
 const LINES_MAX = 4
 const EVERY_MS_MAX = 150
 const PAUSE_MS = 200
+/** Nothing came to rest for so long: whatever is still watched is stuck, and is told as such. */
+const STUCK_MS = 180_000
+const LOOK_MS = 1_000
 
 export async function load(options: LoadOptions): Promise<LoadReport> {
   const { clients, goesOn, lanes, marks, random, tasks } = options
@@ -47,6 +50,11 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
   const faults: string[] = []
   let asked = 0
   let calls = 0
+  let restedMonoMs = performance.now()
+  const stuck = new AbortController()
+  const watchdog = setInterval(() => {
+    if (performance.now() - restedMonoMs > STUCK_MS) stuck.abort(new Error(`nothing came to rest for ${STUCK_MS} ms`))
+  }, LOOK_MS)
 
   /** Submits until it is acknowledged: with its key a repeat is no second task. */
   const submitted = async (client: BerthClient, word: string): Promise<string | null> => {
@@ -67,7 +75,7 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
     }
   }
   const lane = async (client: BerthClient): Promise<void> => {
-    while (asked < tasks || goesOn()) {
+    while (!stuck.signal.aborted && (asked < tasks || goesOn())) {
       asked += 1
       const word = `c${random.seed}-${asked}`
       const id = await submitted(client, word)
@@ -75,13 +83,15 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
       const events: TaskEvent[] = []
       watched.push({ id, word, events })
       try {
-        for await (const event of client.watch(id)) events.push(event)
+        for await (const event of client.watch(id, { signal: stuck.signal })) events.push(event)
+        restedMonoMs = performance.now()
       } catch (error) {
         const { code, message } = error as BerthError
-        faults.push(`${word}: its watch said ${code}: ${message}`)
+        faults.push(`${word} (${id}): its watch said ${code}: ${message}`)
       }
     }
   }
   await Promise.all(Array.from({ length: lanes }, (_, n) => lane(clients[n % clients.length] as BerthClient)))
+  clearInterval(watchdog)
   return { watched, calls, acknowledged: watched.length, refusals, faults }
 }
