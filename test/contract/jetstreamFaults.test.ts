@@ -1,5 +1,3 @@
-import { cpSync, renameSync, rmSync } from "node:fs"
-import { join } from "node:path"
 import type { StreamConfig } from "@nats-io/jetstream"
 import { Context, Effect, Exit, Fiber, Stream } from "effect"
 import fc from "fast-check"
@@ -21,15 +19,6 @@ import { printed, started, submitted, tombstoneOf } from "../support/task.ts"
 const wakeUp = (taskId: string, epoch = 1): WakeUp => ({ pool: "p", lane: "normal", taskId, epoch, admission: 1 })
 
 const urgent = (taskId: string, epoch: number): WakeUp => ({ ...wakeUp(taskId, epoch), lane: "urgent" })
-/** Until the client has found its broker again. */
-const persisted = <A>(effect: Effect.Effect<A, BerthError>): Effect.Effect<A, BerthError> =>
-  Effect.retry(effect, { while: (error) => error.retryable, times: 20 })
-const takeFrom = (queue: Queue["Service"], count: number): Effect.Effect<readonly Delivery[], BerthError> =>
-  Effect.gen(function* () {
-    const taken: Delivery[] = []
-    while (taken.length < count) taken.push(...(yield* queue.pull("p", count - taken.length, 5_000)))
-    return taken
-  })
 const takeTwo = (queue: Queue["Service"]): Effect.Effect<readonly Delivery[], BerthError> =>
   Effect.gen(function* () {
     const first = yield* queue.pull("p", 2, 5_000)
@@ -49,34 +38,6 @@ const change = (rig: NatsRig, stream: string, config: Partial<StreamConfig>): Ef
       Effect.promise(async () => void (await manager.streams.update(stream, config))),
     ),
   )
-
-/**
- * Does something between two lives of a broker, and then takes back what the stream's own files saw of it: what a kill leaves
- * when a message's removal was not yet written and its consumer's state was.
- */
-const unwritten = (
-  rig: NatsRig,
-  stream: string,
-  what: Effect.Effect<void, BerthError>,
-): Effect.Effect<void, BerthError> =>
-  Effect.gen(function* () {
-    const [broker] = rig.brokers
-    if (broker === undefined) return
-    const files = join(broker.place.dir, "store/jetstream/$G/streams", stream, "msgs")
-    const again = (change: () => void) =>
-      Effect.promise(async () => {
-        await broker.stop("SIGTERM")
-        change()
-        broker.start()
-        await broker.ready()
-      })
-    yield* again(() => cpSync(files, `${files}.before`, { recursive: true }))
-    yield* what
-    yield* again(() => {
-      rmSync(files, { recursive: true })
-      renameSync(`${files}.before`, files)
-    })
-  })
 
 describeWithNats("jetstream when something is wrong", "newest", (server) => {
   describe("with a broker that syncs always", () => {
@@ -151,31 +112,6 @@ describeWithNats("jetstream when something is wrong", "newest", (server) => {
             expect(pulled.map((delivery) => delivery.wakeUp.taskId).sort()).toEqual(["a", "b"])
             for (const delivery of pulled) yield* delivery.ack
           }
-        }),
-      ))
-
-    it("Q1 is a message that the broker kept after it was settled, and delivers no more, no obstacle to the next wake-up?", () =>
-      isolate(
-        Effect.gen(function* () {
-          const cluster = rig.newCluster()
-          const queue = Context.get(yield* rig.open({ cluster }), Queue)
-          yield* queue.publish([wakeUp("a", 1), wakeUp("b", 1)])
-          const settleBoth = Effect.gen(function* () {
-            const both = yield* takeFrom(queue, 2)
-            for (const { ack } of both) yield* ack
-          })
-          yield* unwritten(rig, `BERTH_${cluster}_QUEUE`, persisted(settleBoth))
-          expect(yield* persisted(queue.pull("p", 2, 1_000))).toEqual([])
-          // They are still there, and nobody will ever be given them.
-          expect((yield* queue.waiting("p")).normal).toBe(2)
-          yield* persisted(queue.publish([wakeUp("a", 2)]))
-          const found = yield* queue.pull("p", 2, 5_000)
-          expect(found.map((delivery) => delivery.wakeUp)).toEqual([wakeUp("a", 2)])
-          // One that is held, or waits, is not in the way of itself.
-          yield* queue.publish([wakeUp("a", 3), wakeUp("c", 1)])
-          yield* queue.publish([wakeUp("c", 2)])
-          const next = yield* queue.pull("p", 2, 5_000)
-          expect(next.map((delivery) => delivery.wakeUp)).toEqual([wakeUp("c", 1)])
         }),
       ))
 
