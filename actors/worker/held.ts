@@ -23,6 +23,8 @@ export interface Deps {
   readonly metrics: AttemptMetrics
   /** Resolves while the worker may let programs run. */
   readonly fenceOpen: Effect.Effect<void>
+  /** False while the worker's lease is not trusted: nothing is pulled, started or fed, and what runs stands still. */
+  readonly isFenceOpen: () => boolean
   readonly sha256: (bytes: Uint8Array) => string
 }
 

@@ -29,8 +29,8 @@ import type { TakeoverDeps } from "./takeover.ts"
 import { makeWorker, type Worker } from "./worker.ts"
 
 export interface LifeOptions {
-  readonly worker: Omit<WorkerOptions, "isFenceOpen" | "deps" | "name" | "meets"> & {
-    readonly deps: Omit<Deps, "fenceOpen">
+  readonly worker: Omit<WorkerOptions, "deps" | "name" | "meets"> & {
+    readonly deps: Omit<Deps, "fenceOpen" | "isFenceOpen">
   }
   readonly takeover: Omit<TakeoverDeps, "worker" | "candidates" | "rest" | "hasEnded">
   readonly workers: Workers["Service"]
@@ -59,8 +59,7 @@ const workerOf = (options: LifeOptions, name: string, fence: Pick<Fence, "isOpen
     ...options.worker,
     name,
     meets: (spec) => meets(options.has(engines), routeOf(spec)),
-    isFenceOpen: fence.isOpen,
-    deps: { ...options.worker.deps, fenceOpen: fence.open },
+    deps: { ...options.worker.deps, fenceOpen: fence.open, isFenceOpen: fence.isOpen },
   })
 
 /** What every life does once its predecessors are settled. */

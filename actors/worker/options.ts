@@ -24,7 +24,5 @@ export interface WorkerOptions {
   readonly meets: (spec: TaskSpec) => boolean
   /** The worker cannot go on; its parent starts another one. */
   readonly onEscalate: (reason: string) => void
-  /** False while the worker's lease is not trusted: nothing is pulled or started. */
-  readonly isFenceOpen: () => boolean
   readonly onCrash: (taskId: string, error: unknown) => void
 }

@@ -5,6 +5,8 @@ import type { Clock } from "../../core/ports/clock.ts"
 import type { WorkerInfo, Workers } from "../../core/ports/workers.ts"
 
 const LOOK_MS = 200
+/** How much is held changes all the time; that alone is written so often at most. */
+const HELD_MS = 2_000
 /** An entry that did not change is written again, for a registry that lost it. */
 const REPEAT_MS = 10_000
 
@@ -20,14 +22,18 @@ export interface RegistrationOptions {
 export const makeRegistration = ({ clock, info, maySpeak, workers }: RegistrationOptions) => {
   const host = hostname()
   let written = ""
+  let writtenHeld = -1
   let writtenMonoMs = Number.NEGATIVE_INFINITY
 
   const register: Effect.Effect<void, BerthError> = Effect.suspend(() => {
     const entry: WorkerInfo = { ...info(), host }
-    const text = JSON.stringify(entry)
-    if (!maySpeak() || (text === written && clock.monoMs() - writtenMonoMs < REPEAT_MS)) return Effect.void
+    const { held, ...rest } = entry
+    const text = JSON.stringify(rest)
+    const freshMs = text !== written ? 0 : held !== writtenHeld ? HELD_MS : REPEAT_MS
+    if (!maySpeak() || clock.monoMs() - writtenMonoMs < freshMs) return Effect.void
     return Effect.map(workers.put(entry), () => {
       written = text
+      writtenHeld = held
       writtenMonoMs = clock.monoMs()
     })
   })

@@ -88,7 +88,11 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
 
   const collect = Effect.fn("attempt.collect")(function* (place: Placement) {
     yield* turn({ type: "phase", epoch: held.epoch, phase: "collecting", nowMs: deps.clock.nowMs() })
-    const collected = yield* executor.collect(job, place, (path, bytes) => keepArtifact(deps, job, path, bytes))
+    const once = executor.collect(job, place, (path, bytes) => keepArtifact(deps, job, path, bytes))
+    // What stands still gives nothing; it is asked again when it goes on.
+    const collected = yield* Effect.catch(once, (error) =>
+      deps.isFenceOpen() ? Effect.fail(error) : Effect.andThen(deps.fenceOpen, once),
+    )
     yield* hit("collect.afterArtifacts")
     return collected
   })
@@ -183,7 +187,9 @@ function keepArtifact(deps: Deps, job: Job, path: string, bytes: Uint8Array): Ef
   const sha256 = deps.sha256(bytes)
   // Names come from a program: the key is made of the hash, so that no path of its choosing reaches the store.
   const blobKey = `${job.taskId}/${job.epoch}/${sha256}`
-  return deps.blobs.put(blobKey, bytes).pipe(Effect.as({ path, sizeBytes: bytes.length, sha256, blobKey }))
+  return persist(deps.blobs.put(blobKey, bytes), deps.clock, deps.random).pipe(
+    Effect.as({ path, sizeBytes: bytes.length, sha256, blobKey }),
+  )
 }
 
 function resultOf(

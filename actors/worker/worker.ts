@@ -110,7 +110,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       options,
       hands,
       spawn,
-      startsNothing: () => draining || closing !== null || !options.isFenceOpen(),
+      startsNothing: () => draining || closing !== null || !deps.isFenceOpen(),
       onSpawned: (taskId) => {
         if (closing !== null) supervisor.send(taskId, { type: closing })
       },
@@ -118,7 +118,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
     const backendsAccept = (): boolean => executors.all.some((executor) => executor.accepting())
     const pull = Effect.gen(function* () {
       yield* hands.room
-      if (draining || closing !== null || !options.isFenceOpen() || !backendsAccept())
+      if (draining || closing !== null || !deps.isFenceOpen() || !backendsAccept())
         return yield* clock.sleep(IDLE_PAUSE_MS)
       const deliveries = yield* queue.pull(options.pool, hands.freeCount, PULL_WAIT_MS)
       yield* Effect.forEach(deliveries, (delivery) => Effect.forkIn(accept(delivery), scope), { discard: true })
@@ -144,7 +144,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       heldCount: () => hands.size,
       ownsPlace: (containerId) => hands.all().some(([, { held }]) => held?.place?.containerId === containerId),
       begin: Effect.asVoid(Effect.forkIn(Effect.forever(pull), scope)),
-      accepting: () => !draining && closing === null && options.isFenceOpen() && backendsAccept(),
+      accepting: () => !draining && closing === null && deps.isFenceOpen() && backendsAccept(),
       adopt: (state, place, offsets) =>
         Effect.suspend(() => spawn(state, hands.takeAdopted(state.id, state.epoch), place, offsets)),
       stop,

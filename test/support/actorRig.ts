@@ -115,6 +115,7 @@ export function makeRig(options: RigOptions = {}) {
     config: resolveConfig(options.config ?? {}),
     metrics: { started: () => {}, ended: () => {}, lost: () => {} },
     fenceOpen: Effect.void,
+    isFenceOpen: (): boolean => true,
     sha256: (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex"),
     run,
     fail: (call: LogCall, fault: LogFault = { type: "refused", times: 1 }): void => void faults.set(call, fault),

@@ -4,7 +4,7 @@ import { makeWorker, type Worker } from "../../actors/worker/worker.ts"
 import type { ExecutorShape } from "../../core/ports/executor.ts"
 import type { TaskSpec } from "../../core/task/spec.ts"
 import { type TaskState, nextEpoch } from "../../core/task/state.ts"
-import { makeRig, type RigOptions } from "./actorRig.ts"
+import { makeRig, type Rig, type RigOptions } from "./actorRig.ts"
 import { settle } from "./clock.ts"
 import { type FakeExecutor, fakeExecutor } from "./fakeExecutor.ts"
 import type { TaskOptions } from "./task.ts"
@@ -16,6 +16,7 @@ export interface WorkerRigOptions extends RigOptions {
   readonly executor?: FakeExecutor
   readonly others?: readonly ExecutorShape[]
   readonly name?: string
+  readonly fence?: Partial<Pick<Rig, "fenceOpen" | "isFenceOpen">>
   readonly meets?: (spec: TaskSpec) => boolean
 }
 
@@ -41,8 +42,7 @@ export async function makeWorkerRig(options: WorkerRigOptions = {}) {
           queue,
           signals: rig.signals,
           programs: rig.programs,
-          deps: rig,
-          isFenceOpen: () => true,
+          deps: { ...rig, ...options.fence },
           meets: options.meets ?? (() => true),
           onEscalate: (reason) => void escalations.push(reason),
           onCrash: (taskId) => void crashes.push(taskId),
