@@ -14,6 +14,7 @@ export interface ChaosPlan {
   readonly lanes: number
   readonly pauseMsMax: number
   readonly downMsMax: number
+  readonly signal: "SIGKILL" | "SIGTERM"
   readonly note: (text: string) => void
 }
 

@@ -4,6 +4,7 @@ import type { ClusterNode, ClusterProcesses, NodeChoice } from "../support/clust
 import type { Seeded } from "../support/seeded.ts"
 
 export const VICTIMS = ["worker", "worker", "gateway", "leader", "leader", "broker", "everything"] as const
+const ROLLED = ["worker", "gateway", "leader", "worker"] as const
 export type Victim = (typeof VICTIMS)[number]
 
 export interface KillerOptions {
@@ -13,12 +14,14 @@ export interface KillerOptions {
   readonly choice: NodeChoice
   readonly pauseMsMax: number
   readonly downMsMax: number
+  /** SIGTERM: nodes are told to stop, one after another, as in an upgrade; the broker is left alone. */
+  readonly signal: "SIGKILL" | "SIGTERM"
   readonly note: (text: string) => void
 }
 
 /** How often each was killed: all the planned kills have happened when it returns. */
 export async function kill(options: KillerOptions): Promise<Readonly<Record<string, number>>> {
-  const { choice, cluster, downMsMax, kills, note, pauseMsMax, random } = options
+  const { choice, cluster, downMsMax, kills, note, pauseMsMax, random, signal } = options
   const counts: Record<string, number> = {}
 
   const down = () => sleep(random.whole(0, downMsMax))
@@ -28,7 +31,7 @@ export async function kill(options: KillerOptions): Promise<Readonly<Record<stri
     // Of leaders the one that leads, usually: the other does nothing that could go wrong.
     const leading = role === "leader" && random.whole(0, 2) > 0 ? await cluster.leader(null, 30_000) : null
     const node = leading ?? random.pick(candidates)
-    await node.end("SIGKILL")
+    await node.end(signal)
     await down()
     await again(node)
   }
@@ -46,13 +49,14 @@ export async function kill(options: KillerOptions): Promise<Readonly<Record<stri
     await cluster.broker.ready()
     await Promise.all(nodes.map(again))
   }
+  const victims = signal === "SIGKILL" ? VICTIMS : ROLLED
   const order: readonly Victim[] = Array.from({ length: kills }, (_, n) =>
     // Each kind once before chance decides.
-    n < VICTIMS.length ? (VICTIMS[n] as Victim) : random.pick(VICTIMS),
+    n < victims.length ? (victims[n] as Victim) : random.pick(victims),
   )
   for (const victim of order) {
     await sleep(random.whole(pauseMsMax / 4, pauseMsMax))
-    note(`kill ${victim}`)
+    note(`${signal} ${victim}`)
     if (victim === "broker") await killBroker()
     else if (victim === "everything") await killEverything()
     else await killNode(victim)

@@ -2,6 +2,7 @@
  * Submits programs all the time, through gateways that come and go, stays with each until it is at rest, and writes down
  * what was promised and what was seen.
  */
+import { setMaxListeners } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { BerthClient, BerthError, TaskEvent } from "../../gateway/client/index.ts"
 import { marking } from "../support/clusterProcesses.ts"
@@ -52,6 +53,7 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
   let calls = 0
   let restedMonoMs = performance.now()
   const stuck = new AbortController()
+  setMaxListeners(0, stuck.signal)
   const watchdog = setInterval(() => {
     if (performance.now() - restedMonoMs > STUCK_MS) stuck.abort(new Error(`nothing came to rest for ${STUCK_MS} ms`))
   }, LOOK_MS)

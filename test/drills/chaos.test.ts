@@ -15,6 +15,7 @@ describeWithNats("kill -9 of everything that a cluster is made of", "newest", (s
       lanes: 16,
       pauseMsMax: 2_000,
       downMsMax: 1_000,
+      signal: "SIGKILL",
       note,
     })
     note(JSON.stringify(report))
