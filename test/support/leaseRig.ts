@@ -154,8 +154,12 @@ export function makeLeaseRig(options: RigOptions = {}) {
       counts,
       crash,
       stop: async () => {
-        const stopping = Effect.runPromise(role.stop)
-        await rig.manual.advance(1)
+        let isStopped = false
+        const stopping = Effect.runPromise(role.stop).then(() => {
+          isStopped = true
+        })
+        // What is just being ended is waited for, and time stands still unless it is moved.
+        while (!isStopped) await rig.manual.advance(250)
         await stopping
         await crash()
       },
