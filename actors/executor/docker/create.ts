@@ -1,5 +1,5 @@
 import type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { AttemptSink, Job, Placement } from "../../../core/ports/executor.ts"
 import type { Isolation } from "../../../core/words.ts"
@@ -20,6 +20,7 @@ import { uidOf } from "./uids.ts"
  *   CR1. The name is deterministic, so create may be repeated: a container of that name which is ours and was never started
  *        is used; any other one is removed first, because no two runs share a container.
  *   CR2. What was created is read back and compared before it is used; if anything differs, it is removed.
+ *   CR3. Who is interrupted waits for no engine: what the engine was asked to make is removed as soon as it is there.
  */
 
 interface Wall {
@@ -108,6 +109,16 @@ const createOnce = (ctx: Context, body: ContainerCreateOptions, again: boolean):
     return yield* createOnce(ctx, body, true)
   })
 
+/** CR3. An engine that has begun to make a container goes on with it, whether anybody still listens or not. */
+const createOrRemove = (ctx: Context, body: ContainerCreateOptions): Effect.Effect<string, BerthError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const making = yield* Effect.forkDetach(Effect.interruptible(createOnce(ctx, body, false)))
+      const removeLate = Effect.ignore(Effect.flatMap(Fiber.join(making), ctx.remove))
+      return yield* Effect.onInterrupt(restore(Fiber.join(making)), () => Effect.forkDetach(removeLate))
+    }),
+  )
+
 export const createPlace = (
   ctx: Context,
   job: Job,
@@ -117,7 +128,7 @@ export const createPlace = (
     const plan = yield* planFor(ctx, job, progress)
     const usual = yield* bodyFor(ctx, job, plan)
     const body = ctx.options.profile?.(usual) ?? usual
-    const containerId = yield* createOnce(ctx, body, false)
+    const containerId = yield* createOrRemove(ctx, body)
     const found = yield* ctx.inspect(containerId)
     if (found === null)
       return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the new container is gone already"))

@@ -2,8 +2,9 @@ import { connect, createServer, type Server, type Socket } from "node:net"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect } from "effect"
-import { afterAll, afterEach, beforeEach, expect, it } from "vitest"
+import { setTimeout as sleep } from "node:timers/promises"
+import { Effect, Fiber } from "effect"
+import { afterAll, afterEach, beforeEach, expect, it, vi } from "vitest"
 import type { FoundEngine } from "../../../gateway/provision/engine.ts"
 import { recordingSink } from "../../support/executorJob.ts"
 import { describeWithDocker } from "../../support/require.ts"
@@ -205,5 +206,18 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
 
   afterAll(async () => {
     expect(await new Rig(engine).left()).toEqual([])
+  })
+
+  it("CR3: whoever is interrupted at any moment of a create leaves no container behind", async () => {
+    const interrupted = async (delayMs: number): Promise<void> => {
+      const job = rig.job(bash("true"))
+      const making = Effect.runFork(rig.executor.create(job))
+      await sleep(delayMs)
+      await Effect.runPromise(Fiber.interrupt(making))
+      // As the attempt does: what has a name by now is removed, and the engine may not have come to it yet.
+      await Effect.runPromise(rig.executor.remove(job, { containerId: null, imageDigest: null, policy: null }))
+    }
+    await Promise.all(Array.from({ length: 60 }, (_, index) => interrupted(index * 10)))
+    await vi.waitFor(async () => expect(await rig.left()).toEqual([]), { timeout: 20_000, interval: 100 })
   })
 })
