@@ -27,6 +27,7 @@ export const ERROR_CODES = {
     "Give back the key that the secrets were sealed with (`--secrets-key-file`, or `secrets.key` in the data directory).",
   ],
   ISOLATION_UNAVAILABLE: ["terminal", "Install that container runtime on the engine, or ask for another isolation."],
+  SANDBOX_BELOW_FLOORS: ["terminal", "Bring the engine up to what `berth doctor` names, or start without `--strict`."],
   IMAGE_NOT_FOUND: ["terminal", "Check the image's name, or make it available to the engine."],
   IMAGE_NEEDS_SHELL: [
     "terminal",

@@ -48,6 +48,8 @@ export interface EmbeddedServer {
 }
 
 export interface ServeOptions extends EmbeddedOptions {
+  /** Refuse to run programs of others on an engine below the floors. */
+  readonly strict: boolean
   readonly bind: string | undefined
   /** 0: any free one. */
   readonly port: number | undefined

@@ -38,6 +38,7 @@ function serverOptions(
     executor: executorName(options.executor ?? environment.BERTH_EXECUTOR),
     engine: environment.DOCKER_HOST ?? DEFAULT_ENGINE,
     handlers: {},
+    strict: options.strict === true || environment.BERTH_STRICT === "1",
     secretsKeys: secretsKeysOf(options.secretsKeyFile, environment),
     config: { slots: options.slots },
     environment,

@@ -41,6 +41,8 @@ export interface OpenOptions {
   readonly executor?: ExecutorName
   /** Address of the container engine. Default `unix:///var/run/docker.sock`. */
   readonly engine?: string
+  /** With `listen` or `nats`: refuse to start on an engine below the floors of `berth doctor`. Default false. */
+  readonly strict?: boolean
   /** Attempts at once. Default 8. */
   readonly slots?: number
   /** Further settings, see core/config.ts. */
@@ -73,7 +75,7 @@ export class Berth implements AsyncDisposable {
    * Opens a server on a data directory.
    *
    * @returns after everything that an earlier process left behind was adopted or given back
-   * @throws BerthError DATA_DIR_LOCKED, CONFIG_INVALID, SCHEMA_TOO_NEW, STORE_UNAVAILABLE
+   * @throws BerthError DATA_DIR_LOCKED, CONFIG_INVALID, SANDBOX_BELOW_FLOORS, SCHEMA_TOO_NEW, STORE_UNAVAILABLE
    */
   static async open(options: OpenOptions = {}): Promise<Berth> {
     const owner = options.owner ?? "local"
@@ -85,6 +87,7 @@ export class Berth implements AsyncDisposable {
       executor: executorName(options.executor),
       engine: options.engine ?? process.env.DOCKER_HOST ?? DEFAULT_ENGINE,
       handlers: options.handlers ?? {},
+      strict: options.strict ?? false,
       config: { ...options.config, slots: options.slots ?? options.config?.slots },
       environment: process.env,
       secretsKeys: secretsKeysOf(options.secretsKeyFile, process.env),

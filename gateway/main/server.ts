@@ -41,6 +41,7 @@ import { makeExecutors } from "./executors.ts"
 import { Home } from "./home.ts"
 import { registriesOf } from "./registries.ts"
 import type { SecretsKeys } from "./secretsKeys.ts"
+import { refuseBelowFloors } from "./strict.ts"
 import { lagGauge, nodeGauges, prometheus } from "./telemetry.ts"
 import { VERSION } from "./version.ts"
 
@@ -60,6 +61,8 @@ export interface ServerOptions {
   /** As `DOCKER_HOST` names it. */
   readonly engine: string
   readonly handlers: Handlers
+  /** Refuse to run programs of others on an engine below the floors. */
+  readonly strict: boolean
   readonly config: ConfigInput
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly logger: Logger
@@ -211,6 +214,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
   const ports = portsOf(options).pipe(Layer.provideMerge(system))
   const scope = Effect.runSync(Scope.make())
   const running = Effect.gen(function* () {
+    yield* refuseBelowFloors(options)
     const context = yield* Layer.build(ports)
     return yield* Effect.provide(assemble(options), context)
   })

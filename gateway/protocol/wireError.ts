@@ -40,6 +40,7 @@ export const RPC_CODES = {
   CONFIG_INVALID: -32029,
   SECRET_UNKNOWN: -32030,
   SECRET_KEY_WRONG: -32031,
+  SANDBOX_BELOW_FLOORS: -32032,
 } as const satisfies Record<ErrorCode, number>
 
 const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code)

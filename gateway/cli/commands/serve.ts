@@ -12,6 +12,7 @@ interface ServeFlags extends PrintFlags {
   readonly bind?: string
   readonly executor?: string
   readonly slots?: string
+  readonly strict?: boolean
   readonly secretsKeyFile?: string
   readonly nats?: readonly string[]
   readonly natsMonitor?: readonly string[]
@@ -45,6 +46,7 @@ export function declareServe(program: Command, context: CommandContext): void {
     .option("--bind <address>", "address to listen on (default: 127.0.0.1)")
     .option("--executor <name>", "docker or process; process isolates nothing")
     .option("--slots <number>", "programs at once")
+    .option("--strict", "refuse to start on an engine below the floors of `berth doctor`")
     .option("--secrets-key-file <file>", "keys that secrets are sealed with (default: of the data directory)")
     .option("--nats <url>", "be a node of the cluster on this NATS server; several: repeated, or with commas", words)
     .option("--role <roles>", "what this node does: gateway, leader, worker (default: all)", words)
@@ -72,6 +74,7 @@ async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promis
     ...embeddedOptions(flags),
     port,
     bind: flags.bind,
+    strict: flags.strict === true,
     nats: flags.nats ?? [],
     natsMonitors: flags.natsMonitor ?? [],
     natsCreds: flags.natsCreds,
