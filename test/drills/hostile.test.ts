@@ -33,8 +33,11 @@ describeWithDocker("hundreds of containers, millions of lines", (engine) => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it("is every exit code from 0 to 255 told as itself, and every signal by its name?", async () => {
-    const codes = Array.from({ length: CODES }, (_, code) => code).filter((code) => !SHELL_BLIND.includes(code))
+  it("are exit codes from 0 to 255 told as themselves, and every signal by its name?", async () => {
+    // Where shells and engines give codes a meaning of their own, each; elsewhere one of four.
+    const codes = Array.from({ length: CODES }, (_, code) => code)
+      .filter((code) => code < 4 || (code >= 124 && code < 160) || code > 252 || code % 4 === 0)
+      .filter((code) => !SHELL_BLIND.includes(code))
     const exits = codes.map(async (code) => {
       const { exitCode, signal, status } = await berth!.run({ runtime: "bash", code: `exit ${code}` })
       return exitCode === code && signal === null && status === (code === 0 ? "completed" : "failed") ? [] : [code]
