@@ -16,10 +16,14 @@ const GIGABYTE = 1_000_000_000
 const MIB = 1024 * 1024
 const FULL_BYTES = 10 * GIGABYTE
 /**
- * Printed before anything is measured. Node frees what was read when its young heap is full, and until it was full for the
- * first time a process grows: by about 33 MiB here. What is measured is whether it grows with what is printed.
+ * Printed before anything is measured, again and again until the process has its size. Node frees what was read when its
+ * young heap is full, and that heap itself grows: from idle a server gains about 40 MiB here. What is measured is whether it
+ * grows with what is printed.
  */
 const WARM_BYTES = 64 * MIB
+const WARM_ROUNDS_MAX = 12
+/** A round that adds less than this has found the process at its size. */
+const WARM_GROWTH_MIB_MAX = 2
 const SAMPLE_MS = 50
 const END = "the end"
 const HEAD_BYTES = MIB
@@ -93,8 +97,11 @@ export async function print(bytes: number): Promise<Printed> {
   try {
     const order = (size: number) =>
       ({ runtime: "bash", code: printing(size), timeoutMs: 1_800_000, limits: { cpuMilli: 2_000 } }) as const
-    const first = await client.submit(order(WARM_BYTES))
-    await first.result()
+    for (let round = 0, grownMib = Infinity; round < WARM_ROUNDS_MAX && grownMib > WARM_GROWTH_MIB_MAX; round += 1) {
+      const wasMib = rssMib(server.pid)
+      await (await client.submit(order(WARM_BYTES))).result()
+      grownMib = rssMib(server.pid) - wasMib
+    }
     const before = { rssMib: rssMib(server.pid), dataBytes: bytesBelow(folder) }
     const beganMs = performance.now()
     const handle = await client.submit(order(bytes))
@@ -131,7 +138,7 @@ export const OUTPUT_BOUNDS = { rssGrowthMib: { atMost: 32 }, diskMib: { atMost: 
 
 export const outputGates: readonly Gate[] = [
   {
-    name: "output of 10 GB: memory of the server grows by, after a first 64 MiB",
+    name: "output of 10 GB: memory of the server grows by, once it has its size",
     unit: "MiB",
     bound: OUTPUT_BOUNDS.rssGrowthMib,
     measure: async () => (await measured()).rssGrowthMib,
