@@ -92,7 +92,10 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePo
     hub,
     // Other nodes may have handlers that this one has not.
     handlers: ports.leases === null ? options.handlers : null,
-    onSubmitted: () => telemetry.count("submitted"),
+    onSubmitted: (first) => {
+      telemetry.count("submitted")
+      hub.began(first.record.state.id, first)
+    },
     slotsOf: (owner) => term()?.dispatcher.fold.slots.ofOwner(owner) ?? 0,
     systemInfo: info,
   })

@@ -65,6 +65,12 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
         ),
       )
 
+  /** Whose a task is never changes; so what was seen of it here may be old. That it is still there is for the watch to find. */
+  const mayWatch = (principal: Principal, taskId: string): Effect.Effect<unknown, BerthError> => {
+    const seen = turns.recent(taskId)
+    return seen !== null && mayTouch(principal, seen.state.owner) ? Effect.void : own(principal, taskId)
+  }
+
   /** Reads follow writes: waits, for a bounded time, until the read model has seen `minSeq`. */
   const caughtUp = (minSeq: Seq): Effect.Effect<void, BerthError> => {
     const untilMonoMs = clock.monoMs() + config.readWaitMs
@@ -134,7 +140,7 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
       return { id: taskId, seq: yield* purge(deps, state, seq) }
     }),
     watch: (principal, taskId, fromSeq, follow) =>
-      Stream.unwrap(Effect.as(own(principal, taskId), watchTask(deps, taskId, fromSeq, follow))),
+      Stream.unwrap(Effect.as(mayWatch(principal, taskId), watchTask(deps, taskId, fromSeq, follow))),
     watchAll: (principal, fromSeq) =>
       Stream.unwrap(
         Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) =>

@@ -11,6 +11,7 @@ import type { EventLog } from "../core/ports/eventLog.ts"
 import type { Failpoints } from "../core/ports/failpoints.ts"
 import type { Random } from "../core/ports/random.ts"
 import type { ReadModel } from "../core/ports/readModel.ts"
+import type { LogEntry, TaskRecord } from "../core/record.ts"
 import type { TaskFact } from "../core/task/facts.ts"
 import { prepare } from "../core/task/prepare.ts"
 import { reduce } from "../core/task/reduce.ts"
@@ -36,7 +37,8 @@ export interface SubmitDeps {
   readonly failpoints: Failpoints["Service"]
   /** Registered handlers, or null when other workers may have others. */
   readonly handlers: readonly string[] | null
-  readonly onSubmitted: () => void
+  /** Told with the task's first entry, once that is durable. */
+  readonly onSubmitted: (first: LogEntry<TaskRecord>) => void
 }
 
 /** 160 bits of SHA-256, in hex; owner and key are separated by a byte that neither may hold. */
@@ -54,7 +56,8 @@ export const makeSubmit = (deps: SubmitDeps) => {
   const { clock, config, failpoints, log, readModel } = deps
   const counted = new Map<string, { readonly untilMonoMs: number; pending: number }>()
 
-  const refuseTooMany = (owner: string): Effect.Effect<void, BerthError> =>
+  /** Counts one more; gives what takes it back. */
+  const refuseTooMany = (owner: string): Effect.Effect<() => void, BerthError> =>
     Effect.gen(function* () {
       let count = counted.get(owner)
       if (count === undefined || count.untilMonoMs < clock.monoMs()) {
@@ -63,8 +66,12 @@ export const makeSubmit = (deps: SubmitDeps) => {
         count = { untilMonoMs: clock.monoMs() + COUNT_TRUST_MS, pending: byStatus.pending }
         counted.set(owner, count)
       }
-      count.pending += 1
-      if (count.pending <= config.ownerPendingMax) return
+      const own = count
+      own.pending += 1
+      if (own.pending <= config.ownerPendingMax)
+        return () => {
+          own.pending -= 1
+        }
       return yield* Effect.fail(
         berthError("OVERLOADED", `${config.ownerPendingMax} tasks of ${owner} are waiting already`),
       )
@@ -91,6 +98,17 @@ export const makeSubmit = (deps: SubmitDeps) => {
       }),
     )
 
+  /** Fails, unless the log has this task already; then null. */
+  const unlessRepeated = (
+    taskId: string,
+    key: string | undefined,
+    error: BerthError,
+  ): Effect.Effect<null, BerthError> =>
+    Effect.flatMap(
+      key === undefined ? Effect.succeed(null) : Effect.catch(log.last(taskId), () => Effect.fail(error)),
+      (earlier) => (earlier === null ? Effect.fail(error) : Effect.succeed(null)),
+    )
+
   return Effect.fn("submit")(function* (principal: Principal, request: SubmitRequest, requestHash: string) {
     const { owner, laneMax } = principal
     const nowMs = clock.nowMs()
@@ -99,29 +117,33 @@ export const makeSubmit = (deps: SubmitDeps) => {
       catch: asBerthError,
     })
     const taskId = request.idempotencyKey === undefined ? deps.random.id() : keyedId(owner, request.idempotencyKey)
-    if (request.idempotencyKey !== undefined) {
-      const earlier = yield* log.last(taskId)
-      if (earlier !== null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
-    }
-    yield* refuseTooMany(owner)
-    const ref = yield* deps.programs.keep(taskId, program)
+    const duplicate = Effect.map(repeated(taskId, requestHash), (task) => ({ task, duplicate: true }))
+    // A repeat is rare, and the log refuses it: it is only asked beforehand where there is no room for a new task.
+    const room = yield* Effect.andThen(refuseTooMany(owner), (giveBack) =>
+      Effect.map(deps.programs.keep(taskId, program), (ref) => ({ giveBack, ref })),
+    ).pipe(Effect.catch((error) => unlessRepeated(taskId, request.idempotencyKey, error)))
+    if (room === null) return yield* duplicate
+    const { giveBack, ref } = room
     const fact: TaskFact = { type: "submitted", id: taskId, owner, spec, program: ref, atMs: nowMs }
     const state = reduce(null, fact)
     yield* failpoints.hit("submit.beforeAppend")
-    const seq = yield* deps.turns.begin(state, fact).pipe(
+    const first = yield* deps.turns.begin(state, fact).pipe(
       Effect.tapError((error) =>
         isOrphan(error, request.idempotencyKey) ? Effect.ignore(deps.programs.discard(taskId, ref)) : Effect.void,
       ),
       Effect.catch((error) =>
         error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined
           ? Effect.succeed(null)
-          : Effect.fail(error),
+          : unlessRepeated(taskId, request.idempotencyKey, error),
       ),
     )
-    if (seq === null) return { task: yield* repeated(taskId, requestHash), duplicate: true }
+    if (first === null) {
+      giveBack()
+      return yield* duplicate
+    }
     if ("inline" in ref) deps.programs.remember(taskId, program)
     yield* failpoints.hit("submit.afterAppend")
-    deps.onSubmitted()
-    return { task: viewOf({ state, seq, outputPurged: false }, NOTHING_KNOWN), duplicate: false }
+    deps.onSubmitted(first)
+    return { task: viewOf({ state, seq: first.seq, outputPurged: false }, NOTHING_KNOWN), duplicate: false }
   })
 }

@@ -88,12 +88,22 @@ export const watchTask = (
           }
         })
 
-        yield* readPages
-        isCaughtUp = true
-        // A watch that begins after the last record finds nothing to read and must still learn that all is over.
-        const last = yield* deps.log.last(taskId)
-        if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))
-        if (last.seq <= lastSeq) rest = restOf(last)
+        const readLog = Effect.gen(function* () {
+          yield* readPages
+          isCaughtUp = true
+          // A watch that begins after the last record finds nothing to read and must still learn that all is over.
+          const last = yield* deps.log.last(taskId)
+          if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))
+          if (last.seq <= lastSeq) rest = restOf(last)
+        })
+        const backlog = follow ? subscription.backlog : null
+        if (backlog === null) yield* readLog
+        else {
+          for (const entry of backlog) yield* emit(entry)
+          const newest = backlog.findLast(({ record }) => record.kind !== "output")
+          if (newest !== undefined && newest.seq <= lastSeq) rest = restOf(newest)
+          isCaughtUp = true
+        }
         while (follow && rest === null) {
           const { entries, overflow } = yield* subscription.take
           if (overflow) yield* readPages

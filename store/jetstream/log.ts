@@ -25,6 +25,7 @@ import {
 } from "../../core/record.ts"
 import { decodeRecord, encodeRecord } from "../shared/codec.ts"
 import type { Burials } from "./burials.ts"
+import { decodeOnce } from "./decodeOnce.ts"
 import { logFeed } from "./feed.ts"
 import type { Link } from "./link.ts"
 import { readPage } from "./pages.ts"
@@ -47,6 +48,7 @@ export function makeLog(
     const own = subject.slice(prefix.length)
     return { seq, subject: own, record: decodeRecord(bytes, `record ${seq} of ${own}`) }
   }
+  const decodeFed = decodeOnce(decode)
   const entryOf = (stored: StoredMsg | null): Found =>
     Effect.try({
       try: () => (stored === null ? null : decode(stored.seq, stored.subject, stored.data)),
@@ -83,7 +85,7 @@ export function makeLog(
     lastControl: last(CONTROL_SUBJECT),
     after,
     readTask,
-    feed: (afterSeq) => logFeed(link, stream, afterSeq, decode),
+    feed: (afterSeq) => logFeed(link, stream, afterSeq, decodeFed),
     head: Effect.map(
       link.ask("reading the log's head", () => link.jsm.streams.info(stream)),
       ({ state }) => state.last_seq,

@@ -215,6 +215,21 @@ describe("how many tasks may an owner have waiting?", () => {
     expect(await rig.run(codeOf(rig.send(ANN, { handler: "noop" })))).toBe("none")
   })
 
+  it("the same request again is answered by a full store, a new one is refused", async () => {
+    const rig = rigged()
+    const { task } = await rig.run(rig.send(ANN, keyed()))
+    rig.fail("append", { type: "refused", times: 2, error: berthError("STORAGE_FULL", "injected") })
+    expect(await rig.run(rig.send(ANN, keyed()))).toMatchObject({ duplicate: true, task: { id: task.id } })
+    expect(await rig.run(codeOf(rig.send(ANN, keyed({ idempotencyKey: "k2" }))))).toBe("STORAGE_FULL")
+  })
+
+  it("a repeat takes no room from others", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 2 } })
+    await rig.run(rig.send(ANN, keyed()))
+    await rig.run(rig.send(ANN, keyed()))
+    expect(await rig.run(rig.send(ANN, keyed({ idempotencyKey: "k2" })))).toMatchObject({ duplicate: false })
+  })
+
   it("the same request again is answered also at the limit", async () => {
     const rig = rigged({ config: { ownerPendingMax: 1 } })
     await rig.run(rig.send(ANN, keyed()))

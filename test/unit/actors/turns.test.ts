@@ -1,7 +1,9 @@
 /** Does a turn write once what it decided, whatever others do at the same moment and whatever the store answers? */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
+import { RecentStates } from "../../../actors/recentStates.ts"
 import type { TaskMessage } from "../../../core/task/messages.ts"
+import type { TaskState } from "../../../core/task/state.ts"
 import { berthError } from "../../../core/errors.ts"
 import { workerSubject } from "../../../core/ports/signals.ts"
 import { stateSubject } from "../../../core/record.ts"
@@ -107,8 +109,68 @@ describe("when the store does not answer", () => {
     const fact = record.facts[0]
     if (fact === undefined) throw new Error("no fact")
     rig.fail("append", { type: "replyLost", times: 1 })
-    expect(await rig.run(rig.turns.begin(record.state, fact))).toBe(1)
+    expect(await rig.run(rig.turns.begin(record.state, fact))).toMatchObject({ seq: 1 })
     expect(await rig.run(codeOf(rig.turns.begin(record.state, fact)))).toBe("VERSION_CONFLICT")
+  })
+})
+
+describe("when this process saw the task before", () => {
+  /** As another process would, without this one's knowledge. */
+  const byAnother = async (rig: Rig, more: Partial<TaskState>): Promise<number> => {
+    const state = await rig.state("t1")
+    return rig.append({ ...updated(state, {}), state: { ...state, ...more } })
+  }
+  const lose = { type: "lose", epoch: 1, cause: "worker", message: "", overlapPossible: false } as const
+
+  it("TU5: the log is not asked again for what was written here", async () => {
+    const rig = makeRig()
+    await rig.submit({ id: "t1" })
+    await rig.run(rig.turns.turn("t1", start("w1")))
+    rig.fail("last", { type: "refused", times: 1_000 })
+    expect(await rig.run(rig.turns.turn("t1", label(1)))).toMatchObject({ changed: true, seq: 3 })
+    expect(rig.turns.recent("t1")).toMatchObject({ seq: 3, state: { spec: { labels: { n1: "x" } } } })
+  })
+
+  it("TU5: what another process wrote meanwhile is read before anything is written on it", async () => {
+    const rig = makeRig()
+    await rig.submit({ id: "t1" })
+    await rig.run(rig.turns.turn("t1", start("w1")))
+    const { spec } = await rig.state("t1")
+    await byAnother(rig, { spec: { ...spec, lane: "low" } })
+    const turned = await rig.run(rig.turns.turn("t1", label(1)))
+    expect(turned.state.spec).toMatchObject({ lane: "low", labels: { n1: "x" } })
+  })
+
+  it("TU5: a wish is not refused for what is no longer so", async () => {
+    const rig = makeRig()
+    await rig.submit({ id: "t1" })
+    await rig.run(rig.turns.turn("t1", start("w1")))
+    const { holder } = await rig.state("t1")
+    if (holder === null) throw new Error("nobody holds it")
+    await byAnother(rig, { epoch: 2, holder: { ...holder, epoch: 2, worker: "w2" } })
+    const message = { ...lose, epoch: 2, nowMs: AT_MS, jitter01: 0 }
+    expect(await rig.run(rig.turns.turn("t1", message))).toMatchObject({ changed: true })
+  })
+
+  it("TU5: an append of which nobody knows whether it happened leaves nothing to build on", async () => {
+    const rig = makeRig()
+    await rig.submit({ id: "t1" })
+    await rig.run(rig.turns.turn("t1", start("w1")))
+    rig.fail("append", { type: "refused", times: 2 })
+    expect(await rig.run(codeOf(rig.turns.turn("t1", label(1))))).toBe("STORE_UNAVAILABLE")
+    expect(rig.turns.recent("t1")).toBeNull()
+  })
+
+  it("of tasks at rest nothing is kept, and of the others not more than some", async () => {
+    const record = submitted({ id: "t1" })
+    const seen = new RecentStates()
+    seen.note({ state: record.state, seq: 7 })
+    seen.note({ state: record.state, seq: 3 })
+    expect(seen.get("t1")?.seq).toBe(7)
+    seen.note({ state: { ...record.state, status: "completed" }, seq: 8 })
+    expect(seen.get("t1")).toBeNull()
+    for (let n = 0; n < 2_001; n += 1) seen.note({ state: { ...record.state, id: `n${n}` }, seq: n })
+    expect([seen.get("n0"), seen.get("n1")?.seq, seen.get("n2000")?.seq]).toEqual([null, 1, 2_000])
   })
 })
 

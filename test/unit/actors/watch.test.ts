@@ -229,6 +229,22 @@ describe("when the hub cannot follow", () => {
     expect(events).toEqual(await collect(0))
   })
 
+  it("H4: a task that began while somebody watched is told without asking the log, wherever the watch begins", async () => {
+    await rig.submit({ id: "t0" })
+    const another = Effect.runFork(Stream.runDrain(watchTask({ ...rig, hub }, "t0", 0)))
+    await settle()
+    await live(3)
+    await settle()
+    const seqMax = Math.max(...seqs(await collect(0)).map((seq) => seq ?? 0))
+    rig.fail("readTask", { type: "refused", times: 1_000 })
+    rig.fail("last", { type: "refused", times: 1_000 })
+    const all = await collect(0)
+    expect(all.at(-1)).toMatchObject({ type: "end", status: "completed" })
+    expect(all.filter(({ type }) => type === "output")).toHaveLength(6)
+    expect(await collect(seqMax)).toEqual([all.at(-1)])
+    await Effect.runPromise(Fiber.interrupt(another))
+  })
+
   it("a subscription that ended is forgotten", async () => {
     await rig.submit({ id: "t1" })
     const one = watcher()
