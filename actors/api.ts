@@ -4,6 +4,7 @@
  */
 import { Context, type Effect, type Stream } from "effect"
 import type { BerthError } from "../core/errors.ts"
+import type { NodeLevel } from "../core/nodeLease.ts"
 import type { Durability } from "../core/ports/eventLog.ts"
 import type { WorkerInfo } from "../core/ports/workers.ts"
 import type { Counts, ListQuery } from "../core/readmodel/row.ts"
@@ -121,6 +122,15 @@ export interface SystemInfo {
   readonly trouble: string | null
   readonly headSeq: Seq
   readonly checkpointSeq: Seq
+  /** Levels of the log's records (core/recordLevel.ts). */
+  readonly recordLevel: {
+    /** What is written now. */
+    readonly inForce: number
+    /** What this node reads at most. */
+    readonly readable: number
+    /** Nodes that read less than others: the level is not raised while they are there. */
+    readonly heldBackBy: readonly NodeLevel[]
+  }
   readonly executors: readonly {
     readonly name: string
     readonly accepting: boolean

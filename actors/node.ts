@@ -1,13 +1,14 @@
 /**
  * One node: the roles that run in this process, started and stopped in one documented order.
  *
- *   start   hub, projector → leader's terms → what a predecessor left → worker pulls → service answers
+ *   start   level of records → hub, projector → leader's terms → what a predecessor left → worker pulls → service answers
  *   stop    leader hands over → worker drains, then detaches → worker leaves the registry → the rest ends with the scope
  *
  *   N1. Nothing is pulled before everything that a predecessor held is adopted, given back or removed.
  *   N2. Stopping is idempotent and leaves running containers to a successor; handlers are told to stop.
  *   N3. Only the roles that were asked for run: a node that is no leader never decides, one that is no worker never pulls.
  *   N4. In a cluster (`leases` are there) the read model is this node's own, and leading is a matter of election.
+ *   N5. A node that cannot read the records that are written, or will be, does not start, and ends when it becomes so.
  */
 import { Effect, type Scope } from "effect"
 import type { BerthError } from "../core/errors.ts"
@@ -26,6 +27,7 @@ import { tellBackends } from "./backends.ts"
 import { makeHub } from "./hub.ts"
 import { systemInfo } from "./info.ts"
 import { LEADER_LEASE } from "./leader/election.ts"
+import { enterLevels } from "./nodeLease.ts"
 import { persist } from "./persist.ts"
 import { programsLayer } from "./programs.ts"
 import { makeProjector } from "./projector.ts"
@@ -67,6 +69,8 @@ const runNode = Effect.fn("node")(function* (options: NodeOptions, ports: NodePo
   const { config, telemetry } = options
   const roles = rolesOf(options)
   const runForever = foreverSupervised(options, ports)
+  const staying = yield* enterLevels(options, ports)
+  yield* runForever("node lease", () => staying)
   const hub = makeHub(ports.log)
   yield* runForever("hub", () => hub.run)
   yield* tellBackends(options, ports.signals)
@@ -143,7 +147,12 @@ const startReading = Effect.fn("reading")(function* (options: NodeOptions, ports
   const { leases } = ports
   if (leases === null) return readingBesideLog(ports)
   const leader = yield* leases.read(LEADER_LEASE)
-  const projector = makeProjector({ ...ports, logger: options.logger, leaderBefore: leader?.holder ?? null })
+  const projector = makeProjector({
+    ...ports,
+    logger: options.logger,
+    leaderBefore: leader?.holder ?? null,
+    onTooNew: (error) => options.onFatal(`${error.message} (${error.advice})`),
+  })
   yield* runForever("projector", () => projector.run)
   return projector satisfies Reading
 })

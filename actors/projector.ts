@@ -5,7 +5,7 @@
  *
  *   PJ1. Entries are applied in log order, each once, and none is skipped: whoever starts again goes on at the checkpoint.
  *   PJ2. A record that this program does not know, or that is damaged, stops the projector for good, and the node says so
- *        and is not ready: a newer program, or a person, has to help.
+ *        and is not ready: a newer program, or a person, has to help. Where it is too old, it is told so (`onTooNew`).
  *   PJ3. What was removed from the log is not waited for: where nothing lies between the checkpoint and a head that was
  *        heard before, that head is reached.
  *   PJ4. In no trouble is who has read all that the log had some seconds ago, or all but a few entries, and hears the log.
@@ -16,6 +16,7 @@ import type { Clock } from "../core/ports/clock.ts"
 import type { EventLog } from "../core/ports/eventLog.ts"
 import type { ReadModel } from "../core/ports/readModel.ts"
 import { ANY_SUBJECT, type LogEntry, type Seq } from "../core/record.ts"
+import { levelAfter, levelTooNew, RECORD_LEVEL_MAX } from "../core/recordLevel.ts"
 import type { Logger } from "../core/telemetry.ts"
 import type { Reading } from "./reading.ts"
 
@@ -35,13 +36,15 @@ export interface ProjectorDeps {
   readonly logger: Logger
   /** Who led when this node began to read, if that is known. */
   readonly leaderBefore: string | null
+  /** This program cannot read on: records are of a level beyond it, or will be (RL3). */
+  readonly onTooNew: (error: BerthError) => void
 }
 
 export interface Projector extends Reading {
   readonly run: Effect.Effect<never, BerthError>
 }
 
-export const makeProjector = ({ clock, leaderBefore, log, logger, readModel }: ProjectorDeps): Projector => {
+export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, readModel }: ProjectorDeps): Projector => {
   let position: Seq = 0
   let head: Seq | null = null
   let heardMonoMs = Number.NEGATIVE_INFINITY
@@ -59,8 +62,12 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, readModel }: P
     target = head !== null && head > position ? { seq: head, monoMs: heardMonoMs } : null
   }
   const applied = (entries: readonly LogEntry[]): void => {
-    for (const { record } of entries)
-      if (record.kind === "control" && record.fact.type === "termBegan") leaderNode = record.fact.node
+    for (const entry of entries) {
+      const { record } = entry
+      if (record.kind !== "control") continue
+      if (record.fact.type === "termBegan") leaderNode = record.fact.node
+      log.raise(levelAfter(entry))
+    }
     moveTo(entries.at(-1)?.seq ?? 0)
   }
 
@@ -70,7 +77,10 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, readModel }: P
     yield* Stream.runForEach(log.feed(checkpoint), (entries) =>
       Effect.andThen(
         readModel.apply(entries),
-        Effect.sync(() => applied(entries)),
+        Effect.suspend(() => {
+          applied(entries)
+          return log.level() > RECORD_LEVEL_MAX ? Effect.fail(levelTooNew(log.level())) : Effect.void
+        }),
       ),
     )
     return yield* Effect.fail(berthError("STORE_UNAVAILABLE", "the log's feed ended"))
@@ -95,6 +105,11 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, readModel }: P
   const stop = (error: BerthError): Effect.Effect<never, BerthError> => {
     stopped = error
     logger.error({ code: error.code, error: error.message }, "the read model cannot follow the log")
+    if (error.code === "SCHEMA_TOO_NEW") {
+      // What cannot be read must not be written upon (EL14).
+      log.raise(RECORD_LEVEL_MAX + 1)
+      onTooNew(error)
+    }
     return Effect.never
   }
   const followOrStop = Effect.catch(follow, (error) => (error.retryable ? Effect.fail(error) : stop(error)))

@@ -9,7 +9,7 @@ import { isAtRest } from "../core/words.ts"
 import type { Principal, SystemInfo, TaskService, TaskView } from "./api.ts"
 import { drainWorker } from "./drain.ts"
 import type { Hub } from "./hub.ts"
-import { makeKnownWorkers } from "./knownWorkers.ts"
+import { makeKnown } from "./known.ts"
 import { purge, type RetentionDeps } from "./leader/retention.ts"
 import { makeSubmit, type SubmitDeps } from "./submit.ts"
 import type { Turned } from "./turns.ts"
@@ -17,6 +17,8 @@ import { viewOf } from "./view.ts"
 import { watchAll, type WatchDeps, watchTask } from "./watch.ts"
 
 const READ_POLL_MS = 5
+/** Workers tell of themselves that often. */
+const WORKERS_KEPT_MS = 250
 
 export interface ServiceDeps extends SubmitDeps, WatchDeps, Omit<RetentionDeps, "config"> {
   readonly hub: Hub
@@ -47,7 +49,7 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
 
   type Row = Parameters<typeof viewOf>[0]
   const viewer = Effect.map(
-    makeKnownWorkers(workers, clock),
+    makeKnown(workers.list, clock, WORKERS_KEPT_MS),
     (all) =>
       (row: Row): TaskView =>
         viewOf(row, { workers: all, limited: deps.slotsOf(row.state.owner) >= config.ownerSlotsMax }),

@@ -42,6 +42,8 @@ export interface Admission {
 export interface ControlRecord {
   readonly kind: "control"
   readonly recordId: string
+  /** The level of records in force from here on; left out: the first. */
+  readonly level?: number
   readonly fact:
     | { readonly type: "termBegan"; readonly node: string; readonly term: number; readonly atMs: number }
     | {
@@ -50,6 +52,8 @@ export interface ControlRecord {
         readonly admissions: readonly Admission[]
         readonly atMs: number
       }
+    /** From here on `level` is higher than before; everybody who was there can read it. */
+    | { readonly type: "levelRaised"; readonly term: number; readonly atMs: number }
     /** What retention has taken out of the log, for read models that are elsewhere: removing leaves nothing that they could read. */
     | {
         readonly type: "purged"

@@ -11,18 +11,15 @@ import { Effect, Latch, Stream } from "effect"
 import type { Config } from "../../core/config.ts"
 import { type BerthError, berthError } from "../../core/errors.ts"
 import { LIMITS } from "../../core/limits.ts"
-import type { Clock } from "../../core/ports/clock.ts"
-import type { EventLog } from "../../core/ports/eventLog.ts"
 import type { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Queue } from "../../core/ports/queue.ts"
-import type { Random } from "../../core/ports/random.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Signals } from "../../core/ports/signals.ts"
 import type { Workers } from "../../core/ports/workers.ts"
 import type { Admission, LogEntry, Seq } from "../../core/record.ts"
 import { type Credit, creditsOf } from "../../core/policy/credit.ts"
 import type { Waiting } from "../../core/policy/waiting.ts"
-import { makeControlLog } from "./controlLog.ts"
+import { type ControlLogDeps, makeControlLog } from "./controlLog.ts"
 import { LeaderFold } from "./fold.ts"
 import { WakeUps } from "./wakeUps.ts"
 
@@ -30,16 +27,12 @@ const SCAN_ROWS = 1_000
 /** Workers come and go without a record; their list is read again at least this often. */
 const WORKERS_REFRESH_MS = 250
 
-export interface DispatcherDeps {
+export interface DispatcherDeps extends ControlLogDeps {
   readonly config: Config
-  readonly node: string
-  readonly log: EventLog["Service"]
   readonly readModel: ReadModel["Service"]
   readonly queue: Queue["Service"]
   readonly signals: Signals["Service"]
   readonly workers: Workers["Service"]
-  readonly clock: Clock["Service"]
-  readonly random: Random["Service"]
   readonly failpoints: Failpoints["Service"]
   readonly onAdmitted: (count: number) => void
   /** Sees every entry after this leader's fold has; the timers listen here. */
@@ -62,6 +55,8 @@ export interface Dispatcher {
   readonly republish: Effect.Effect<void, BerthError>
   /** Writes on `control` what retention has removed; not before this leader decides. */
   readonly tellPurged: (outputs: readonly string[], tombstones: readonly string[]) => Effect.Effect<void, BerthError>
+  /** Raises the level of records; not before this leader decides. */
+  readonly raiseLevel: (level: number) => Effect.Effect<void, BerthError>
   /** Runs until it fails: with WRONG_STATE when another leader's term has begun. */
   readonly run: Effect.Effect<never, BerthError>
 }
@@ -191,5 +186,8 @@ export const makeDispatcher = (deps: DispatcherDeps): Dispatcher => {
   const tellPurged: Dispatcher["tellPurged"] = (outputs, tombstones) =>
     Effect.suspend(() => (deciding ? Effect.asVoid(control.tellPurged(outputs, tombstones)) : Effect.void))
 
-  return { fold, isDeciding: () => deciding, settledBefore, republish, tellPurged, run }
+  const raiseLevel: Dispatcher["raiseLevel"] = (level) =>
+    Effect.suspend(() => (deciding ? Effect.asVoid(control.raiseLevel(level)) : Effect.void))
+
+  return { fold, isDeciding: () => deciding, settledBefore, republish, tellPurged, raiseLevel, run }
 }

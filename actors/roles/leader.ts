@@ -56,6 +56,7 @@ export const startLeader = (
           telemetry.count("lost", { cause: "worker" })
           logger.warn({ taskId, why }, "task lost")
         },
+        onLevel: (level) => logger.info({ level }, "everybody reads it: records are written at a higher level"),
         onRepair: (taskId, what) => {
           telemetry.count("repairs")
           logger.warn({ taskId, what }, "repaired")

@@ -23,6 +23,8 @@ export type Durability = "fsynced" | "page-cache" | "memory" | "unknown"
  *   EL11. What was appended is read back equal: numbers, text, bytes, null.
  *   EL12. A full store refuses with STORAGE_FULL, keeps what it has, and takes appends again once there is room.
  *   EL13. `trimControl` removes the records of `control` before a sequence, never its last one: its version stays taken.
+ *   EL14. Records are written at `level`: the first one until it is raised here, never lower again. Beyond what this program reads
+ *        (`RECORD_LEVEL_MAX`) nothing is written at all: SCHEMA_TOO_NEW.
  *
  * Not guaranteed: order between appends that overlap in time.
  */
@@ -54,5 +56,8 @@ export class EventLog extends Context.Service<
     readonly forget: (taskId: string) => Effect.Effect<void, BerthError>
     readonly trimControl: (beforeSeq: Seq) => Effect.Effect<void, BerthError>
     readonly durability: Durability
+    /** The level of records that is in force as far as this process knows (core/recordLevel.ts). */
+    readonly level: () => number
+    readonly raise: (level: number) => void
   }
 >()("core/ports/EventLog") {}

@@ -1,6 +1,6 @@
 /** What is told of the node and its queue. Types equal to actors' SystemInfo and QueueStats (test/types). */
 import { Schema } from "effect"
-import { ISOLATIONS, LANES, STATUSES } from "../../core/words.ts"
+import { ISOLATIONS, LANES, ROLES, STATUSES } from "../../core/words.ts"
 import { AtMs, SeqField } from "./fields.ts"
 
 /** A struct with one count for each of a closed list of words. */
@@ -48,6 +48,14 @@ const BackendInfo = Schema.Struct({
   startsWaiting: Schema.Finite,
 }).annotate({ identifier: "Backend", description: "What stands between the node and one backend." })
 
+const NodeLevel = Schema.Struct({
+  node: Schema.String,
+  version: Schema.String,
+  roles: Schema.Array(Schema.Literals(ROLES)),
+  host: Schema.String,
+  level: Schema.Finite.annotate({ description: "Highest level of records that it reads." }),
+}).annotate({ identifier: "NodeLevel" })
+
 export const SystemInfo = Schema.Struct({
   version: Schema.String,
   clusterId: Schema.String,
@@ -63,6 +71,13 @@ export const SystemInfo = Schema.Struct({
   trouble: Schema.NullOr(Schema.String).annotate({ description: "Why this node is not ready." }),
   headSeq: SeqField,
   checkpointSeq: SeqField,
+  recordLevel: Schema.Struct({
+    inForce: Schema.Finite.annotate({ description: "Level at which records are written now." }),
+    readable: Schema.Finite.annotate({ description: "Highest level that this node reads." }),
+    heldBackBy: Schema.Array(NodeLevel).annotate({
+      description: "Nodes that read less than others: the level is not raised while they are there.",
+    }),
+  }).annotate({ description: "How far an upgrade is." }),
   executors: Schema.Array(
     Schema.Struct({
       name: Schema.String,

@@ -24,6 +24,7 @@ import {
   type TombstoneRecord,
 } from "../../core/record.ts"
 import { decodeRecord, encodeRecord } from "../shared/codec.ts"
+import { writeLevel } from "../shared/writeLevel.ts"
 import type { Burials } from "./burials.ts"
 import { decodeOnce } from "./decodeOnce.ts"
 import { logFeed } from "./feed.ts"
@@ -42,6 +43,7 @@ export function makeLog(
 ): EventLog["Service"] {
   const stream = names.logStream
   const prefix = logPrefix(names)
+  const ours = writeLevel()
   const full = (subject: string): string => `${prefix}${subject}`
 
   const decode = (seq: Seq, subject: string, bytes: Uint8Array): LogEntry => {
@@ -55,7 +57,7 @@ export function makeLog(
       catch: asBerthError,
     })
   const write = (subject: string, record: LogRecord, expected?: Seq): Effect.Effect<Seq, BerthError> =>
-    Effect.flatMap(Effect.try({ try: () => encodeRecord(record), catch: asBerthError }), (bytes) =>
+    Effect.flatMap(Effect.try({ try: () => encodeRecord(record, ours.level()), catch: asBerthError }), (bytes) =>
       link.publish(full(subject), bytes, expected),
     )
   const last = (subject: string): Found => Effect.flatMap(link.lastOf(stream, full(subject)), entryOf)
@@ -105,5 +107,6 @@ export function makeLog(
         return before > 1 ? link.purge(stream, full(CONTROL_SUBJECT), before) : Effect.void
       }),
     durability,
+    ...ours,
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What each role may do on the broker, as nats-server's configuration says it.
  *
- *   PE1. A worker writes its own lease and its own entry, and takes wake-ups of its own pool; it cannot speak as another worker.
+ *   PE1. A worker writes its own leases and its own entry, and takes wake-ups of its own pool; it cannot speak as another worker.
  *   PE2. Nobody but the leader writes `control`, makes streams, or purges log, queue and leases: a purge cannot be allowed for
  *        one subject alone, and one that reached `control` would undo a fence.
  *   PE3. Nobody at all removes or changes a stream, or deletes single messages: that is the operator's.
@@ -49,8 +49,15 @@ const everybody = (names: Names): Permissions => {
   }
 }
 
+/** A gateway has no name that the broker knows: it may tell of any node whose id is one word, as a named worker's is not. */
 const gateway = (names: Names): Permissions => ({
-  publish: [`${names.prefix}log.t.*.s`, `${names.prefix}sig.>`, `${names.prefix}bury`, `$KV.${names.secretBucket}.>`],
+  publish: [
+    `${names.prefix}log.t.*.s`,
+    `${names.prefix}sig.>`,
+    `${names.prefix}bury`,
+    `$KV.${names.leaseBucket}.n.*`,
+    `$KV.${names.secretBucket}.>`,
+  ],
   subscribe: [`${names.prefix}sig.>`],
 })
 
@@ -84,6 +91,7 @@ const worker = (names: Names, name: string, pool: string): Permissions => {
     publish: [
       ...["s", "o"].map((kind) => `${prefix}log.t.*.${kind}`),
       ...and(`$KV.${leaseBucket}.w.${toTokens(name)}`),
+      ...and(`$KV.${leaseBucket}.n.${toTokens(name)}`),
       ...and(`$KV.${workerBucket}.${toTokens(name)}`),
       ...LANES.flatMap(lane),
       `${prefix}hint.${toToken(pool)}`,

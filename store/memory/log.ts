@@ -19,6 +19,7 @@ import {
 import { decodeRecord, encodeRecord } from "../shared/codec.ts"
 import { feedFrom } from "../shared/feed.ts"
 import { Tail } from "../shared/tail.ts"
+import { writeLevel } from "../shared/writeLevel.ts"
 
 interface Stored {
   readonly seq: Seq
@@ -47,6 +48,7 @@ export const nobody: Follower = { appended: () => {}, outputPurged: () => {}, fo
 export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
   const subjects = new Subjects()
   const tail = new Tail(0)
+  const ours = writeLevel()
   let bytesMax = Number.POSITIVE_INFINITY
 
   const decode = ({ seq, subject, bytes }: Stored): LogEntry => ({
@@ -55,7 +57,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
     record: decodeRecord(bytes, `record ${seq} of ${subject}`),
   })
   const write = (subject: string, record: LogRecord): LogEntry => {
-    const bytes = encodeRecord(record)
+    const bytes = encodeRecord(record, ours.level())
     if (subjects.bytes + bytes.byteLength > bytesMax) throw berthError("STORAGE_FULL", "the log is full")
     const stored = { seq: tail.head + 1, subject, bytes }
     subjects.add(stored)
@@ -73,7 +75,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
   }
   const entomb = (taskId: string, expected: Seq, tombstone: TombstoneRecord): Seq => {
     expect(stateSubject(taskId), expected)
-    encodeRecord(tombstone)
+    encodeRecord(tombstone, ours.level())
     subjects.remove(stateSubject(taskId))
     subjects.remove(outputSubject(taskId))
     const entry = write(stateSubject(taskId), tombstone)
@@ -125,6 +127,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
       }),
     trimControl: (beforeSeq) => step(() => trimControl(beforeSeq)),
     durability: "memory",
+    ...ours,
   }
   return {
     log,

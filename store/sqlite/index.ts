@@ -110,12 +110,13 @@ const openStore = (
     const connection = yield* openLog(path)
     const prepared = Effect.gen(function* () {
       yield* migrate(connection)
+      // First, so that of a log that a later Berth wrote nothing is touched: the last record of `control` is of its level.
+      const { head, control } = yield* readHead(connection)
       const isOther = (yield* getMeta(connection, "model")) !== MODEL_VERSION
       if (isDamaged(path) || isOther || (yield* hasDamagedOpenTask(connection))) {
         yield* rebuildReadModel(connection)
         clearDamage(path)
       }
-      const { head, control } = yield* readHead(connection)
       return new Known(connection, reserve, head, control)
     })
     const known = yield* Effect.onError(prepared, () => connection.close)

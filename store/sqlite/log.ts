@@ -14,6 +14,7 @@ import {
 } from "../../core/record.ts"
 import { encode } from "../shared/codec.ts"
 import { feedFrom } from "../shared/feed.ts"
+import { writeLevel } from "../shared/writeLevel.ts"
 import { attempt } from "./apply.ts"
 import type { Connection } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
@@ -49,7 +50,8 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
         return Effect.succeed(task ?? { last: null, row: null, bytes: 0 })
       }),
     )
-  const encoded = <R extends LogRecord>(record: R) => ({ record, encoded: encode(record) })
+  const ours = writeLevel()
+  const encoded = <R extends LogRecord>(record: R) => ({ record, encoded: encode(record, ours.level()) })
   return {
     append: (subject, expected, record) =>
       submitted(() => ({ kind: "append", taskId: taskOfSubject(subject, record), expected, ...encoded(record) })),
@@ -79,5 +81,6 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
     forget: (taskId) => Effect.asVoid(writer.submit({ kind: "forget", taskId })),
     trimControl: (beforeSeq) => Effect.asVoid(writer.submit({ kind: "trimControl", beforeSeq })),
     durability: "fsynced",
+    ...ours,
   }
 }

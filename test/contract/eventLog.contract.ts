@@ -1,10 +1,11 @@
 import { Effect, Exit, Fiber } from "effect"
 import { describe, expect, it } from "vitest"
 import type { BerthError } from "../../core/errors.ts"
-import { stateSubject } from "../../core/record.ts"
+import { CONTROL_SUBJECT, stateSubject } from "../../core/record.ts"
+import { RECORD_LEVEL_MAX } from "../../core/recordLevel.ts"
 import { codeOf } from "../support/code.ts"
 import { type EventLogTraits, type Log, logTests } from "../support/logUnderTest.ts"
-import { ended, printed, started, submitted, termBegan, updated } from "../support/task.ts"
+import { ended, printed, started, submitted, termBegan, tombstoneOf, updated } from "../support/task.ts"
 import { damageGuarantees } from "./eventLogDamage.contract.ts"
 import { readingGuarantees } from "./eventLogReading.contract.ts"
 
@@ -169,6 +170,26 @@ export const eventLogContract = (traits: EventLogTraits): void => {
           expect((yield* log.after(stateSubject("a"), 0))?.record).toEqual(first)
           expect(yield* log.after(stateSubject("a"), yield* log.head)).toBeNull()
           expect(yield* log.after(stateSubject("b"), 0)).toBeNull()
+        }),
+      ),
+    )
+
+    it(
+      "EL14 beyond the level that this program reads nothing is written, and everything there is still read",
+      use(({ log }) =>
+        Effect.gen(function* () {
+          const first = submitted({ id: "a" })
+          const seq = yield* log.append(stateSubject("a"), 0, first)
+          expect(log.level()).toBe(1)
+          log.raise(RECORD_LEVEL_MAX + 1)
+          log.raise(1)
+          expect(log.level()).toBe(RECORD_LEVEL_MAX + 1)
+          expect(yield* codeOf(log.append(stateSubject("a"), seq, started(first.state)))).toBe("SCHEMA_TOO_NEW")
+          expect(yield* codeOf(log.append(CONTROL_SUBJECT, 0, termBegan(1)))).toBe("SCHEMA_TOO_NEW")
+          expect(yield* codeOf(log.appendOutput("a", printed("x")))).toBe("SCHEMA_TOO_NEW")
+          expect(yield* codeOf(log.entomb("a", seq, tombstoneOf(first.state)))).toBe("SCHEMA_TOO_NEW")
+          expect(yield* log.readTask("a", 0, 10)).toEqual([{ seq, subject: "t.a.s", record: first }])
+          expect(yield* log.lastControl).toBeNull()
         }),
       ),
     )

@@ -45,6 +45,8 @@ const contracts = (series: NatsSeries): void =>
       ["a gateway takes the leader's lease", () => acquire("gateway", "leader")],
       ["a worker takes the leader's lease", () => acquire("w1", "leader")],
       ["a worker takes another's lease", () => acquire("w1", "w.w2")],
+      ["a worker tells that another node is there", () => acquire("w1", "n.w2.1")],
+      ["a gateway tells that a named worker's node is there", () => acquire("gateway", "n.w1.1")],
       ["a worker takes a lease whose name only begins like its own", () => acquire("w1", "w.w12")],
       [
         "a worker renews another's lease",

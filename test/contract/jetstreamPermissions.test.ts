@@ -71,6 +71,8 @@ const contracts = (series: NatsSeries): void =>
           yield* log.entomb("g", seq, tombstoneOf(first.state))
           expect((yield* log.readTask("g", 0, 10)).map((entry) => entry.record.kind)).toEqual(["tombstone"])
           expect(yield* (yield* port("gateway", Workers)).list).toBeDefined()
+          const leases = yield* port("gateway", Leases)
+          yield* leases.release(yield* leases.renew(yield* leases.acquire("n.any", "any", null), 1))
         }),
       ))
 
@@ -91,7 +93,7 @@ const contracts = (series: NatsSeries): void =>
           for (const delivery of [again, pulled[1]]) yield* delivery?.ack ?? Effect.void
           expect(yield* queue.pull("p", 1, 0)).toEqual([])
           const leases = yield* port("w1", Leases)
-          for (const name of ["w.w1", "w.w1.2"]) {
+          for (const name of ["w.w1", "w.w1.2", "n.w1", "n.w1.2"]) {
             const held = yield* leases.renew(yield* leases.acquire(name, "w1", []), [])
             yield* leases.release(yield* leases.acquire(name, "w1", null).pipe(Effect.orElseSucceed(() => held)))
             expect(yield* leases.read(name)).toBeNull()

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { type BerthClient, connect } from "../../gateway/client/index.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
 import { Broker, freePlace } from "./broker.ts"
-import { type Ready, type ServerProcess, startServer } from "./serverProcess.ts"
+import { launchServer, type Ready, type ServerChoice, type ServerProcess, startServer } from "./serverProcess.ts"
 
 const LOOK_MS = 20
 
@@ -25,6 +25,8 @@ export interface NodeChoice {
   readonly slots?: number
   readonly env?: Readonly<Record<string, string>>
   readonly executor?: "docker" | "process"
+  /** Main file of the build that it runs. Default: the shipped one's. */
+  readonly main?: string
 }
 
 export class ClusterProcesses {
@@ -51,19 +53,33 @@ export class ClusterProcesses {
   }
 
   /** Starts a node, on the port and the data directory that one of this name had before. */
-  async start(name: string, roles: string, { env = {}, executor = "process", slots = 4 }: NodeChoice = {}) {
+  async start(name: string, roles: string, choice: NodeChoice = {}) {
+    const server = await startServer(this.#choiceOf(name, roles, choice))
+    const node: ClusterNode = { ...server, name, roles }
+    this.#nodes.set(name, node)
+    return node
+  }
+
+  /** Starts a node that may end before it is ready, and that nobody counts on. */
+  launch(name: string, roles: string, choice: NodeChoice = {}): ServerProcess {
+    return launchServer(this.#choiceOf(name, roles, choice))
+  }
+
+  #choiceOf(
+    name: string,
+    roles: string,
+    { env = {}, executor = "process", main, slots = 4 }: NodeChoice,
+  ): ServerChoice {
     const before = this.#nodes.get(name)
-    const server = await startServer({
+    return {
+      ...(main === undefined ? {} : { main }),
       dataDir: join(this.folder, name),
       port: before === undefined ? 0 : Number(new URL(before.at.url).port),
       slots,
       executor,
       env,
       flags: ["--nats", this.broker.url, "--nats-monitor", this.broker.monitor, "--role", roles],
-    })
-    const node: ClusterNode = { ...server, name, roles }
-    this.#nodes.set(name, node)
-    return node
+    }
   }
 
   /** A client that knows all these gateways. */

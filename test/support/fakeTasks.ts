@@ -239,6 +239,7 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
         trouble: fake.ready ? null : "not yet",
         headSeq: seq,
         checkpointSeq: seq,
+        recordLevel: { inForce: 1, readable: 1, heldBackBy: [] },
         executors: [],
         backends: [],
         slotDrift: 0,

@@ -24,7 +24,14 @@ export const endLeaders = (): void => {
 }
 
 export const lead = async (rig: Rig, more: Partial<DispatcherDeps> = {}): Promise<Led> => {
-  const dispatcher = makeDispatcher({ ...rig, node: "n1", onAdmitted: () => {}, onEntries: () => {}, ...more })
+  const dispatcher = makeDispatcher({
+    ...rig,
+    isAlone: true,
+    node: "n1",
+    onAdmitted: () => {},
+    onEntries: () => {},
+    ...more,
+  })
   const fiber = Effect.runFork(dispatcher.run)
   const end = Effect.runPromise(Fiber.await(fiber)).then((exit) =>
     exit._tag === "Failure" ? (JSON.stringify(exit.cause).match(/"code":"(\w+)"/)?.[1] ?? "interrupted") : "ended",

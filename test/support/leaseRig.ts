@@ -179,6 +179,7 @@ export function makeLeaseRig(options: RigOptions = {}) {
           config: rig.config,
           node: "leader",
           onAdmitted: () => {},
+          onLevel: () => {},
           workerHolds: () => null,
           onWorkerLost: (worker) => void workersLost.push(worker),
           onTaskLost: (taskId) => void lost.push(taskId),

@@ -36,6 +36,8 @@ export interface ServerProcess {
 }
 
 export interface ServerChoice {
+  /** The program's main file. Default: the shipped build's. */
+  readonly main?: string
   readonly dataDir: string
   /** Default 0: any free one. */
   readonly port?: number
@@ -58,9 +60,18 @@ const parse = (line: string): Ready | null => {
 
 /** Starts a server and returns at once. */
 export function launchServer(choice: ServerChoice): ServerProcess {
-  const { dataDir, engine, env = {}, executor = "docker", flags: more = [], port = 0, slots = 8 } = choice
+  const {
+    dataDir,
+    engine,
+    env = {},
+    executor = "docker",
+    flags: more = [],
+    main = SERVER_MAIN,
+    port = 0,
+    slots = 8,
+  } = choice
   const flags = ["--data", dataDir, "--port", String(port), "--slots", String(slots), "--executor", executor, ...more]
-  const child = spawn(process.execPath, [SERVER_MAIN, "serve", "--json", ...flags], {
+  const child = spawn(process.execPath, [main, "serve", "--json", ...flags], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, BERTH_LOG: "info", ...(engine === undefined ? {} : { DOCKER_HOST: engine }), ...env },
   })

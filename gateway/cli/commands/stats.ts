@@ -61,6 +61,7 @@ function systemText(info: MethodResult<"system.info">["info"]): string {
     ["leader", info.leader ? "yes" : "no"],
     ["ready", info.ready ? "yes" : "no"],
     ["log", `at ${info.headSeq}, folded to ${info.checkpointSeq}`],
+    ["records", levelText(info.recordLevel)],
     ["slot drift", String(info.slotDrift)],
     ["repairs", String(info.repairs)],
     ["up for", showMs(Math.max(0, info.nowMs - info.startedAtMs))],
@@ -74,4 +75,12 @@ function systemText(info: MethodResult<"system.info">["info"]): string {
     ]),
   ]
   return lines.map(([name, value]) => `${name.padEnd(12)}${escapeControls(value)}\n`).join("")
+}
+
+function levelText({ heldBackBy, inForce, readable }: MethodResult<"system.info">["info"]["recordLevel"]): string {
+  const holders = heldBackBy.map(
+    ({ host, node, roles, version }) => `${node} (${roles.join(", ")} ${version} on ${host})`,
+  )
+  const held = holders.length === 0 ? "" : `, held back by ${holders.join("; ")}`
+  return `level ${inForce}, this node reads up to ${readable}${held}`
 }

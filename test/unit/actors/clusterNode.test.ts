@@ -5,6 +5,9 @@ import { handlerExecutor } from "../../../actors/executor/handler/index.ts"
 import { type BerthNode, startNode } from "../../../actors/node.ts"
 import { resolveConfig } from "../../../core/config.ts"
 import type { BerthError } from "../../../core/errors.ts"
+import { NODE_LEASES, nodeLeaseData, nodeLeaseName } from "../../../core/nodeLease.ts"
+import { CONTROL_SUBJECT } from "../../../core/record.ts"
+import { RECORD_LEVEL_MAX } from "../../../core/recordLevel.ts"
 import { NO_TELEMETRY } from "../../../core/telemetry.ts"
 import type { Role } from "../../../core/words.ts"
 import { liveClock } from "../../support/clock.ts"
@@ -21,6 +24,7 @@ afterEach(async () => {
 
 const cluster = () => {
   const rig = makeClusterRig(liveClock)
+  const fatal: string[] = []
   const handler = handlerExecutor({ clock: liveClock, handlers: { echo: (input) => input } })
   const start = async (nodeId: string, ...roles: Role[]) => {
     const scope = Effect.runSync(Scope.make())
@@ -38,16 +42,17 @@ const cluster = () => {
       executorDetail: () => ({}),
       logger: SILENT,
       telemetry: NO_TELEMETRY,
-      onFatal: (reason) => {
-        throw new Error(reason)
-      },
+      onFatal: (reason) => void fatal.push(reason),
     }).pipe(Effect.provide(rig.ports()))
     const node: BerthNode = await Effect.runPromise(Scope.provide(starting, scope))
     const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
-    closers.push(close)
+    closers.push(async () => {
+      await close()
+      expect(fatal.splice(0)).toEqual([])
+    })
     return { node, close }
   }
-  return { rig, start }
+  return { fatal, rig, start }
 }
 const infoOf = (node: BerthNode) => run(node.info)
 const isLeading = async (node: BerthNode, wanted = true): Promise<void> => {
@@ -128,5 +133,40 @@ describe("nodes of a cluster", () => {
     await two!.close()
     await isLeading(three!.node)
     expect(lastTask(await run(runToEnd(gateway.node, echo(7)))).status).toBe("completed")
+  })
+
+  it("N5 say who reads less than others, whatever their roles, and show no more workers than there are", async () => {
+    const { rig, start } = cluster()
+    const gateway = await start("g", "gateway")
+    expect((await infoOf(gateway.node)).recordLevel).toEqual({
+      inForce: RECORD_LEVEL_MAX,
+      readable: RECORD_LEVEL_MAX,
+      heldBackBy: [],
+    })
+    const leases = await run(rig.leases.list(NODE_LEASES))
+    const newer = { ...nodeLeaseData(leases[0]!), level: RECORD_LEVEL_MAX + 1 }
+    await run(rig.leases.acquire(nodeLeaseName("newer"), "newer", newer))
+    const leader = await start("l", "leader")
+    const holders = (await infoOf(leader.node)).recordLevel.heldBackBy
+    expect(holders.map(({ level, node, roles }) => [node, roles, level])).toEqual([
+      ["g", ["gateway"], RECORD_LEVEL_MAX],
+      ["l", ["leader"], RECORD_LEVEL_MAX],
+    ])
+    expect(await run(rig.workers.list)).toEqual([])
+    await leader.close()
+    expect((await run(rig.leases.list(NODE_LEASES))).map(({ holder }) => holder)).toEqual(["g", "newer"])
+  })
+
+  it("N5 do not start where records are beyond them, and end where they become so", async () => {
+    const { fatal, rig, start } = cluster()
+    const worker = await start("w", "worker")
+    await isReady(worker.node)
+    const began = { kind: "control", recordId: "r", fact: { type: "termBegan", node: "x", term: 1, atMs: 1 } } as const
+    await run(rig.log.append(CONTROL_SUBJECT, 0, { ...began, level: RECORD_LEVEL_MAX + 1 }))
+    await until(() => fatal.length > 0, "the end of a node that is too old")
+    expect(fatal.splice(0).join()).toContain("upgrade this one")
+    expect(await infoOf(worker.node)).toMatchObject({ ready: false })
+    await expect(start("late", "gateway")).rejects.toMatchObject({ code: "SCHEMA_TOO_NEW" })
+    expect((await run(rig.leases.list(NODE_LEASES))).map(({ holder }) => holder)).toEqual(["w"])
   })
 })

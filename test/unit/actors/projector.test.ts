@@ -5,6 +5,7 @@ import { makeProjector, type Projector } from "../../../actors/projector.ts"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { EventLog } from "../../../core/ports/eventLog.ts"
 import { CONTROL_SUBJECT, type LogEntry, stateSubject } from "../../../core/record.ts"
+import { RECORD_LEVEL_MAX } from "../../../core/recordLevel.ts"
 import { makeMemoryReadModel } from "../../../store/memory/index.ts"
 import { makeMemoryLog } from "../../../store/memory/log.ts"
 import { manualClock, settle } from "../../support/clock.ts"
@@ -30,6 +31,7 @@ function scene(more: Partial<EventLog["Service"]> = {}) {
       return model.apply(entries)
     },
   }
+  const tooNew: string[] = []
   const wire = { isStuck: false, isAway: false }
   const moving = async () => {
     while (wire.isStuck) await settle(1)
@@ -46,6 +48,7 @@ function scene(more: Partial<EventLog["Service"]> = {}) {
     clock,
     logger: SILENT,
     leaderBefore: null,
+    onTooNew: (error) => void tooNew.push(error.code),
   })
   const start = async (): Promise<Fiber.Fiber<never, BerthError>> => {
     const fiber = Effect.runFork(projector.run)
@@ -60,7 +63,7 @@ function scene(more: Partial<EventLog["Service"]> = {}) {
     await settle()
     return seq
   }
-  return { clock, log, wire, damage, readModel, batches, projector, start, submit }
+  return { clock, log, wire, damage, readModel, batches, projector, start, submit, tooNew }
 }
 
 describe("a projector", () => {
@@ -98,6 +101,30 @@ describe("a projector", () => {
     await clock.advance(10_000)
     expect(projector.trouble()).toContain("stopped")
     expect(await run(readModel.checkpoint)).toBe(0)
+  })
+
+  it("EL14 PJ2 learns the level of records from `control`, and ends where this program is too old for it", async () => {
+    const { clock, log, projector, start, submit, tooNew } = scene()
+    await start()
+    const began = { kind: "control", recordId: "r", fact: { type: "termBegan", node: "n", term: 1, atMs: 1 } } as const
+    const seq = await run(log.append(CONTROL_SUBJECT, 0, { ...began, level: RECORD_LEVEL_MAX }))
+    await submit(1)
+    await clock.advance(1_000)
+    expect([log.level(), projector.trouble(), tooNew]).toEqual([RECORD_LEVEL_MAX, null, []])
+    const fact = { type: "levelRaised", term: 1, atMs: 1 } as const
+    await run(log.append(CONTROL_SUBJECT, seq, { ...began, fact, level: RECORD_LEVEL_MAX + 1 }))
+    await settle()
+    expect(tooNew).toEqual(["SCHEMA_TOO_NEW"])
+    expect(projector.trouble()).toContain(`level ${RECORD_LEVEL_MAX + 1}; this Berth reads up to ${RECORD_LEVEL_MAX}`)
+    await expect(submit(1, 1)).rejects.toMatchObject({ code: "SCHEMA_TOO_NEW" })
+  })
+
+  it("EL14 PJ2 writes nothing more once it met a record that it cannot read", async () => {
+    const later = Stream.make([{ seq: 1, subject: "t.x.s", record: { kind: "later" } } as unknown as LogEntry])
+    const { start, submit, tooNew } = scene({ feed: () => Stream.concat(later, Stream.never) })
+    await start()
+    expect(tooNew).toEqual(["SCHEMA_TOO_NEW"])
+    await expect(submit(1)).rejects.toMatchObject({ code: "SCHEMA_TOO_NEW" })
   })
 
   it("PJ3 reaches a head whose entries have been removed, and not before the rest was applied", async () => {

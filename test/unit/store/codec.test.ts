@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest"
 import { BerthError, type ErrorCode } from "../../../core/errors.ts"
 import { LIMITS } from "../../../core/limits.ts"
 import type { LogRecord, OutputItem } from "../../../core/record.ts"
-import { decodeRecord, encode, encodeRecord } from "../../../store/shared/codec.ts"
+import { RECORD_LEVEL_MAX } from "../../../core/recordLevel.ts"
+import { decodeRecord, encode, encodeRecord as encodeAt } from "../../../store/shared/codec.ts"
 import { DEPTH_MAX, frame } from "../../../store/shared/frame.ts"
 import { decodePayload, encodePayload } from "../../../store/shared/payload.ts"
 import { decodeRow, encodeRow } from "../../../store/shared/rowCodec.ts"
@@ -17,6 +18,8 @@ const codeOf = (body: () => unknown): ErrorCode | "none" => {
     return error instanceof BerthError ? error.code : "INTERNAL"
   }
 }
+
+const encodeRecord = (original: LogRecord): Uint8Array => encodeAt(original, RECORD_LEVEL_MAX)
 
 /** Text of any UTF-16, lone surrogates included. */
 const text = fc.string({ unit: "binary", maxLength: 40 }).chain((s) => fc.constantFrom(s, `${s}\ud800`, `\udfff${s}`))
@@ -102,7 +105,7 @@ describe("codec", () => {
   })
 
   it("F2 tells a later version, and a kind that nobody here knows, from damage", () => {
-    expect(codeOf(() => decodeRecord(frame(2, "{}")))).toBe("SCHEMA_TOO_NEW")
+    expect(codeOf(() => decodeRecord(frame(RECORD_LEVEL_MAX + 1, "{}")))).toBe("SCHEMA_TOO_NEW")
     expect(codeOf(() => decodeRecord(frame(1, '{"kind":"later"}')))).toBe("SCHEMA_TOO_NEW")
     expect(codeOf(() => decodeRow(frame(9, "{}"), "a"))).toBe("SCHEMA_TOO_NEW")
   })
@@ -163,7 +166,7 @@ describe("codec", () => {
 
   it("C3 gives the state as the same JSON that the record holds", () => {
     const one = submitted({ id: "a", owner: "é" })
-    const { stateJson } = encode(one)
+    const { stateJson } = encode(one, RECORD_LEVEL_MAX)
     expect(JSON.parse(stateJson ?? "")).toEqual(one.state)
     const row = { state: one.state, seq: 7, admitted: { epoch: 1, seq: 3 }, outputPurged: true }
     expect(decodeRow(encodeRow(row, stateJson), "a")).toEqual(row)

@@ -16,7 +16,7 @@ afterEach(async () => {
 const rigged = async (slots = 4, holds: ReconcilerDeps["workerHolds"] = () => true) => {
   const rig = makeRig({ config: { lookahead: 0 } })
   await rig.run(rig.workers.put(workerInfo({ slots })))
-  const dispatcher = makeDispatcher({ ...rig, node: "n1", onAdmitted: () => {}, onEntries: () => {} })
+  const dispatcher = makeDispatcher({ ...rig, isAlone: true, node: "n1", onAdmitted: () => {}, onEntries: () => {} })
   const fiber = Effect.runFork(dispatcher.run)
   stops.push(() => Effect.runPromise(Fiber.interrupt(fiber)))
   const repairs: string[] = []
@@ -60,7 +60,7 @@ describe("when all is well", () => {
   it("a leader that does not decide yet judges nothing", async () => {
     const rig = makeRig()
     await rig.submit({ id: "t1" })
-    const dispatcher = makeDispatcher({ ...rig, node: "n1", onAdmitted: () => {}, onEntries: () => {} })
+    const dispatcher = makeDispatcher({ ...rig, isAlone: true, node: "n1", onAdmitted: () => {}, onEntries: () => {} })
     const reconciler = makeReconciler({ ...rig, dispatcher, workerHolds: () => false, onRepair: () => {} })
     await rig.run(reconciler.pass)
     expect(reconciler.repairs()).toBe(0)

@@ -1,27 +1,30 @@
 import { Effect } from "effect"
+import type { BerthError } from "../core/errors.ts"
 import type { Clock } from "../core/ports/clock.ts"
-import type { WorkerInfo, Workers } from "../core/ports/workers.ts"
 
-/** Workers tell of themselves that often; asking for each read would cost a call to the store. */
-const KEPT_MS = 250
 /** A registry that does not answer keeps nobody from reading for longer. */
 const WAIT_MS = 200
 /** And is not asked again for so long. */
 const AWAY_MS = 5_000
 
-/** The workers as this node last heard of them, for what is only shown; null before it ever did. */
-export const makeKnownWorkers = (
-  workers: Workers["Service"],
+/**
+ * A list as this node last heard of it, for what is only shown; null before it ever did.
+ *
+ * @param keptMs - how old an answer may be: asking for each read would cost a call to the store
+ */
+export const makeKnown = <A>(
+  list: Effect.Effect<readonly A[], BerthError>,
   clock: Clock["Service"],
-): Effect.Effect<readonly WorkerInfo[] | null> => {
-  let known: readonly WorkerInfo[] | null = null
+  keptMs: number,
+): Effect.Effect<readonly A[] | null> => {
+  let known: readonly A[] | null = null
   let goodUntilMonoMs = 0
   const keepFor = (ms: number): void => {
     goodUntilMonoMs = clock.monoMs() + ms
   }
-  const heard = Effect.map(workers.list, (all) => {
+  const heard = Effect.map(list, (all) => {
     known = all
-    keepFor(KEPT_MS)
+    keepFor(keptMs)
   })
   const away = Effect.sync(() => keepFor(AWAY_MS))
   return Effect.suspend(() => {

@@ -1,7 +1,7 @@
 /** Does a registry that does not answer keep nobody from reading for long? */
 import { Effect } from "effect"
 import { expect, it } from "vitest"
-import { makeKnownWorkers } from "../../../actors/knownWorkers.ts"
+import { makeKnown } from "../../../actors/known.ts"
 import { berthError } from "../../../core/errors.ts"
 import type { Workers } from "../../../core/ports/workers.ts"
 import { workerInfo } from "../../support/actorRig.ts"
@@ -14,7 +14,7 @@ const scene = () => {
     asks += 1
     return answer
   })
-  const known = makeKnownWorkers({ list } as unknown as Workers["Service"], clock)
+  const known = makeKnown(list, clock, 250)
   return {
     clock,
     read: () => Effect.runPromise(known),
