@@ -122,7 +122,7 @@ export function makeBlobs(
     Effect.gen(function* () {
       const subject = headSubject(yield* checked(() => blobPrefix(prefix)))
       const subjects = yield* Effect.forEach([subject, `${subject}.>`], (filter) =>
-        link.ask(`listing ${prefix}`, async () => {
+        link.look(`listing ${prefix}`, async () => {
           const { state } = await link.jsm.streams.info(stream, { subjects_filter: filter })
           return Object.keys(state.subjects ?? {})
         }),

@@ -74,7 +74,7 @@ export function makeCells(link: Link, bucket: string, mayPurge: boolean): Cells 
       }),
     list: (begin) =>
       Effect.gen(function* () {
-        const info = yield* link.ask(`listing ${bucket}`, () =>
+        const info = yield* link.look(`listing ${bucket}`, () =>
           link.jsm.streams.info(stream, { subjects_filter: `${prefix}>` }),
         )
         const keys = Object.keys(info.state.subjects ?? {}).map((subject) => fromTokens(subject.slice(prefix.length)))

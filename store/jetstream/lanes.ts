@@ -49,7 +49,7 @@ export function makeLanes(link: Link, names: Names, ackWaitMs: number): Lanes {
     of,
     info: (pool, lane) =>
       Effect.flatMap(of(pool, lane), (consumer) =>
-        link.ask(`counting ${pool}'s lane ${lane}`, () => link.jsm.consumers.info(names.queueStream, consumer)),
+        link.look(`counting ${pool}'s lane ${lane}`, () => link.jsm.consumers.info(names.queueStream, consumer)),
       ),
     forget: (pool) => LANES.forEach((lane) => known.delete(consumerName(pool, lane))),
   }

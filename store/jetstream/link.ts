@@ -4,6 +4,7 @@
  *   LK1. A request ends: with its answer, or with a typed error within `REQUEST_MS`. What happened then is unknown.
  *   LK2. Reads ask the stream's leader (`STREAM.MSG.GET`), never a replica: a direct get may be answered by one that lags.
  *   LK3. A publish is sent once. Whoever lost the reply looks at the log; a repeat from here could not be told from a rival.
+ *        Questions that change nothing are repeated from here (wire.ts).
  *   LK4. The broker tells of a subject that our user may not use on the side, with no answer to what was asked: whoever waits
  *        for one on that subject gets a typed error that names it.
  */
@@ -20,6 +21,7 @@ import { berthError, type BerthError } from "../../core/errors.ts"
 import { dial, type DialOptions } from "./dial.ts"
 import { isUnheard, storeError } from "./failure.ts"
 import { watchConnection, type Refusals } from "./refusals.ts"
+import { insisting, Wire } from "./wire.ts"
 
 const REQUEST_MS = 5_000
 /** Older servers lost whole streams when they were killed. */
@@ -49,8 +51,14 @@ export interface Link {
   ) => Effect.Effect<StoredMsg | null, BerthError>
   /** Removes the messages of a subject, with `beforeSeq` only those before it. */
   readonly purge: (stream: string, subject: string, beforeSeq?: number) => Effect.Effect<void, BerthError>
-  /** Awaits any other answer of the broker. */
+  /** Awaits any other answer of the broker, asked once. */
   readonly ask: <A>(what: string, question: () => Promise<A>) => Effect.Effect<A, BerthError>
+  /** Awaits the answer to a question that changes nothing, which is asked again while nobody answers. */
+  readonly look: <A>(what: string, question: () => Promise<A>) => Effect.Effect<A, BerthError>
+  /** Resolves while there is a connection; fails when there is none for some time. */
+  readonly up: Effect.Effect<void, BerthError>
+  /** Calls back once when the connection is lost; returns what ends that. */
+  readonly onLost: (told: () => void) => () => void
   /** Messages of a subject until the scope closes; returns when the broker has taken note. `queue` shares them out. */
   readonly listen: (
     subject: string,
@@ -68,14 +76,15 @@ export const openLink = (options: LinkOptions): Effect.Effect<Link, BerthError, 
       Effect.tryPromise({ try: () => dial(options), catch: storeError("connecting to the broker") }),
       (opened) => Effect.promise(() => opened.close()),
     )
-    const refusals = watchConnection(connection, options.notice ?? (() => {}))
+    const wire = new Wire()
+    const refusals = watchConnection(connection, wire, options.notice ?? (() => {}))
     const version = numbersOf(connection.info?.version ?? "0")
     yield* assertVersion(version)
     const jsm = yield* Effect.tryPromise({
       try: () => jetstreamManager(connection, { timeout: REQUEST_MS }),
       catch: (cause) => (isUnheard(cause) ? jetstreamOff(cause) : storeError("asking for JetStream")(cause)),
     })
-    return linkOver(connection, jsm, version, refusals)
+    return linkOver({ connection, jsm, version, refusals, wire })
   })
 
 const jetstreamOff = (cause: unknown): BerthError =>
@@ -85,22 +94,26 @@ const jetstreamOff = (cause: unknown): BerthError =>
     hint: "Turn it on: `jetstream {}` in nats-server's configuration.",
   })
 
-function linkOver(
-  connection: NatsConnection,
-  jsm: JetStreamManager,
-  version: readonly number[],
-  { onRefused }: Refusals,
-): Link {
+interface LinkParts extends Pick<Link, "connection" | "jsm" | "version"> {
+  readonly refusals: Refusals
+  readonly wire: Wire
+}
+
+function linkOver({ connection, jsm, refusals, version, wire }: LinkParts): Link {
   const js = jetstream(connection, { timeout: REQUEST_MS })
   const ask = <A>(what: string, question: () => Promise<A>): Effect.Effect<A, BerthError> =>
-    Effect.tryPromise({ try: question, catch: storeError(what) })
+    Effect.andThen(wire.up, Effect.tryPromise({ try: () => wire.carry(question), catch: storeError(what) }))
+  const look: Link["look"] = (what, question) => insisting(what, ask(what, question))
   return {
     connection,
     js,
     jsm,
     version,
     ask,
-    onRefused,
+    look,
+    up: wire.up,
+    onLost: (told) => wire.onBroken(told),
+    onRefused: refusals.onRefused,
     listen: (subject, onMessage, queue) => listening(connection, subject, onMessage, queue),
     publish: (subject, bytes, expected) =>
       ask(`storing on ${subject}`, async () => {
@@ -108,11 +121,11 @@ function linkOver(
         return (await js.publish(subject, bytes, { timeout: REQUEST_MS, retries: 0, ...expect })).seq
       }),
     lastOf: (stream, subject) =>
-      ask(`reading ${subject}`, () => jsm.streams.getMessage(stream, { last_by_subj: subject })),
+      look(`reading ${subject}`, () => jsm.streams.getMessage(stream, { last_by_subj: subject })),
     firstAfter: (stream, subject, afterSeq) => {
       // The server has known this question since 2.9; the client's types do not.
       const query = { seq: afterSeq + 1, next_by_subj: subject }
-      return ask(`reading ${subject}`, () => jsm.streams.getMessage(stream, query))
+      return look(`reading ${subject}`, () => jsm.streams.getMessage(stream, query))
     },
     purge: (stream, subject, beforeSeq) =>
       Effect.asVoid(

@@ -89,7 +89,7 @@ export function makeLog(
     readTask,
     feed: (afterSeq) => logFeed(link, stream, afterSeq, decodeFed),
     head: Effect.map(
-      link.ask("reading the log's head", () => link.jsm.streams.info(stream)),
+      link.look("reading the log's head", () => link.jsm.streams.info(stream)),
       ({ state }) => state.last_seq,
     ),
     purgeOutput,

@@ -76,7 +76,7 @@ const atOnce = (
   entriesMax: number,
 ): Effect.Effect<readonly LogEntry[], BerthError> =>
   Effect.gen(function* () {
-    const head = (yield* link.ask("reading the log's head", () => link.jsm.streams.info(stream))).state.last_seq
+    const head = (yield* link.look("reading the log's head", () => link.jsm.streams.info(stream))).state.last_seq
     const entries: LogEntry[] = []
     yield* Effect.acquireUseRelease(
       makeConsumer(link, stream, subject, afterSeq),

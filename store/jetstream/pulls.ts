@@ -2,7 +2,8 @@
  * Raw pulls. The client's own `fetch` does not send `no_wait`, so that an empty lane would cost its whole patience; the
  * broker answers this request at once, with messages or with a status.
  *
- *   PU1. A pull takes at most what it asked for and ends with the broker's status, or with a typed error.
+ *   PU1. A pull takes at most what it asked for and ends with the broker's status, or with a typed error, also when the
+ *        connection is lost meanwhile.
  *   PU2. A message that arrives for a pull that was given up goes back at once, and so does what it had taken.
  *
  * Each pull has a subscription of its own: a message comes under the subject that it was stored with, so nothing else in it
@@ -72,14 +73,14 @@ interface Pull {
 
 /** What a consumer has to give at this moment. Servers of a cluster hear of a new one one after another, hence the patience. */
 export const pullNow = (link: Link, clock: Clock["Service"], pull: Pull): Effect.Effect<readonly Msg[], BerthError> =>
-  Effect.retry(take(link, clock, pull), {
+  Effect.retry(Effect.andThen(link.up, take(link, clock, pull)), {
     times: UNHEARD_TRIES_MAX,
     while: isUnheardPull,
     schedule: Schedule.spaced(UNHEARD_MS),
   })
 
 const take = (
-  { connection, onRefused }: Link,
+  { connection, onLost, onRefused }: Link,
   clock: Clock["Service"],
   { consumer, countMax, onGivenUp, stream }: Pull,
 ): Effect.Effect<readonly Msg[], BerthError> =>
@@ -101,7 +102,11 @@ const take = (
       },
     })
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`
-    const forget = onRefused(subject, (error) => end(error))
+    const endings = [
+      onRefused(subject, (error) => end(error)),
+      onLost(() => end(berthError("STORE_UNAVAILABLE", "pulling: the connection to the broker was lost"))),
+    ]
+    const forget = (): void => endings.forEach((ending) => ending())
     const end = (error: BerthError | null): void => {
       forget()
       subscription.unsubscribe()

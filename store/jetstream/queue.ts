@@ -83,7 +83,7 @@ export const makeQueue = (
 
 /** Messages of a lane, held or not. The queue is shallow, so naming them all is cheap. */
 const storedIn = (link: Link, names: Names, pool: string, lane: Lane): Effect.Effect<number, BerthError> =>
-  link.ask(`counting ${pool}'s lane ${lane}`, async () => {
+  link.look(`counting ${pool}'s lane ${lane}`, async () => {
     const filter = `${names.prefix}q.${toToken(pool)}.${lane}.*`
     const { state } = await link.jsm.streams.info(names.queueStream, { subjects_filter: filter })
     return Object.keys(state.subjects ?? {}).length

@@ -1,6 +1,7 @@
 import { type NatsConnection, PermissionViolationError } from "@nats-io/transport-node"
 import type { BerthError } from "../../core/errors.ts"
 import { refusal } from "./failure.ts"
+import type { Wire } from "./wire.ts"
 
 /** What the broker refuses our user, told to whoever waits on such a subject. */
 export interface Refusals {
@@ -13,12 +14,18 @@ interface Listener {
 }
 
 /** Follows what a connection goes through, until it is closed. */
-export function watchConnection(connection: NatsConnection, notice: (what: string) => void): Refusals {
+export function watchConnection(connection: NatsConnection, wire: Wire, notice: (what: string) => void): Refusals {
   const listeners = new Set<Listener>()
   const follow = async (): Promise<void> => {
     for await (const status of connection.status()) {
-      if (status.type === "disconnect") notice(`the broker at ${status.server} is gone`)
-      if (status.type === "reconnect") notice(`connected to the broker at ${status.server} again`)
+      if (status.type === "disconnect") {
+        wire.turn(false)
+        notice(`the broker at ${status.server} is gone`)
+      }
+      if (status.type === "reconnect") {
+        wire.turn(true)
+        notice(`connected to the broker at ${status.server} again`)
+      }
       if (status.type !== "error") continue
       notice(`the broker says: ${status.error.message}`)
       if (!(status.error instanceof PermissionViolationError)) continue

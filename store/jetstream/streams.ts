@@ -106,7 +106,7 @@ const unsettled = <A>(effect: Effect.Effect<A, BerthError>): Effect.Effect<A, Be
 
 const lookUp = (link: Link, name: string): Effect.Effect<StreamConfig | null, BerthError> =>
   link
-    .ask(`looking for stream ${name}`, async () => {
+    .look(`looking for stream ${name}`, async () => {
       try {
         return (await link.jsm.streams.info(name)).config
       } catch (cause) {
