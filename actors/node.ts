@@ -150,7 +150,7 @@ const startReading = Effect.fn("reading")(function* (options: NodeOptions, ports
   const projector = makeProjector({
     ...ports,
     logger: options.logger,
-    leaderBefore: leader?.holder ?? null,
+    leaderBefore: leader === null || leader.revoked ? null : leader.holder,
     onTooNew: (error) => options.onFatal(`${error.message} (${error.advice})`),
   })
   yield* runForever("projector", () => projector.run)

@@ -9,7 +9,8 @@
  *   LD2. Nobody's lease is revoked before the same revision was seen for `lease + grace` on the own monotonic clock. So by then
  *        whoever held it has not trusted it for at least margin + grace.
  *   LD3. After a reply that was lost the stored lease is looked at: one that is ours is ours again once it is renewed.
- *   LD4. Giving back lets the next one in at once; what it finds is a lease that does not exist.
+ *   LD4. Giving back lets the next one in at once: what it finds is a lease that is revoked, by one write. A renewal that was on
+ *        its way when the term ended has moved the revision, so one that is ours is looked up and revoked all the same.
  */
 import { Effect } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
@@ -56,20 +57,28 @@ export function makeElection({ clock, leaseMs, leases, node }: ElectionDeps): El
       lease = yield* leases.renew(lease, lease.data)
       untilMonoMs = sentMonoMs + trustMs
     })
-    /** LD3: an earlier renewal may have been done without our knowing. */
-    const renew = Effect.catch(renewOnce, (error) =>
+    /** The lease at a revision that we were not told of, where a conflict came of that; else that conflict. */
+    const ownStored = (error: BerthError): Effect.Effect<Lease, BerthError> =>
       Effect.gen(function* () {
         if (error.code !== "VERSION_CONFLICT") return yield* Effect.fail(error)
         const stored = yield* leases.read(LEADER_LEASE)
         if (stored === null || stored.holder !== node || stored.revoked) return yield* Effect.fail(error)
-        lease = stored
+        return stored
+      })
+    /** LD3: an earlier renewal may have been done without our knowing. */
+    const renew = Effect.catch(renewOnce, (error) =>
+      Effect.gen(function* () {
+        lease = yield* ownStored(error)
         yield* renewOnce
       }),
     )
     return {
       trustedUntilMonoMs: () => untilMonoMs,
       renew,
-      giveBack: Effect.suspend(() => Effect.ignore(leases.release(lease))),
+      giveBack: Effect.suspend(() => leases.revoke(lease)).pipe(
+        Effect.catch((error) => Effect.flatMap(ownStored(error), leases.revoke)),
+        Effect.ignore,
+      ),
     }
   }
 

@@ -18,6 +18,7 @@ import { type ProcessIdentity, workerLeaseName } from "../../core/workerLease.ts
 import { persist } from "../persist.ts"
 import { Engines } from "./engines.ts"
 import { type Fence, makeFence } from "./fence.ts"
+import { said, storeIsAway } from "./goodbye.ts"
 import type { Deps } from "./held.ts"
 import { makeWorkerLease, type WorkerLease } from "./lease.ts"
 import type { WorkerOptions } from "./options.ts"
@@ -195,11 +196,12 @@ export const leasedLife = (
       abandon: Effect.andThen(worker.abandon, end),
       leave: Effect.gen(function* () {
         const held = worker.held()
-        yield* worker.detach
+        const away = storeIsAway(leases.read(workerLeaseName(name)), clock)
+        const isHeard = yield* Effect.raceFirst(Effect.as(worker.detach, true), Effect.as(away, false))
         left = held
-        yield* Effect.ignore(held.length === 0 ? lease.release : lease.renew)
+        if (isHeard) yield* said(held.length === 0 ? lease.release : lease.renew, clock)
         yield* end
-        yield* Effect.ignore(options.workers.remove(name))
+        if (isHeard) yield* said(options.workers.remove(name), clock)
       }),
     }
   })

@@ -128,6 +128,22 @@ describe("of several that may lead", () => {
     await Effect.runPromise(electorate.all[0]!.guard.handOver)
   })
 
+  it("LD4 does another lead at once when one hands over whose last renewal was done and not answered?", async () => {
+    const electorate = await three()
+    const [a] = electorate.all
+    const before = (await Effect.runPromise(electorate.leases.read("leader")))?.revision ?? 0
+    a!.link.wire = "mute"
+    while (((await Effect.runPromise(electorate.leases.read("leader")))?.revision ?? 0) === before)
+      await electorate.pass(STEP_MS)
+    a!.link.wire = "up"
+    const handedOver = Effect.runPromise(a!.guard.handOver)
+    await settle()
+    await handedOver
+    await electorate.pass(100)
+    expect(electorate.leading).toHaveLength(1)
+    expect(electorate.leading).not.toContain("a")
+  })
+
   it.each(["down", "hangs"] as const)(
     "LD1 does one that cannot renew (%s) stop leading before anybody else may begin?",
     async (wire) => {
