@@ -69,6 +69,8 @@ export interface ServeOptions extends EmbeddedOptions {
   readonly worker: string | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly secretFile: string | undefined
+  /** A server that waits for its broker gives up when this aborts; `serve` then rejects. */
+  readonly until: AbortSignal
 }
 
 export interface RunningServer {

@@ -134,7 +134,8 @@ export function makeCliHost(environment: NodeJS.ProcessEnv): CliHost {
         jwks: jwksOf(environment),
       }
       const { openServer } = await import("./server.ts")
-      const server = await openServer({ ...serverOptions(options, environment), logger, door })
+      const waits = { until: options.until }
+      const server = await openServer({ ...serverOptions(options, environment), logger, door, waits })
       const token = await server.mint(LOCAL, TOKEN_LIFE_MS)
       return { url: server.url ?? "", token, pid: process.pid, dataDir: server.dataDir, ...closedOf(server) }
     },

@@ -44,6 +44,7 @@ import type { SecretsKeys } from "./secretsKeys.ts"
 import { refuseBelowFloors } from "./strict.ts"
 import { lagGauge, nodeGauges, prometheus } from "./telemetry.ts"
 import { VERSION } from "./version.ts"
+import { waitForBroker } from "./waiting.ts"
 
 const DAY_MS = 24 * 3_600_000
 
@@ -77,6 +78,8 @@ export interface ServerOptions {
   /** What secrets are sealed with, and where it comes from; null: the data directory's own key. */
   readonly secretsKeys: SecretsKeys | null
   readonly onFatal: (reason: string) => void
+  /** Whether to wait for a broker that is away; left out: that ends the start. The signal ends the waiting. */
+  readonly waits?: { readonly until: AbortSignal }
 }
 
 export interface Server {
@@ -91,7 +94,8 @@ export interface Server {
   readonly close: () => Promise<void>
 }
 
-const assemble = Effect.fn("server")(function* (options: ServerOptions) {
+/** @param freePort - makes room for the door */
+const assemble = Effect.fn("server")(function* (options: ServerOptions, freePort: Effect.Effect<void>) {
   const { logger } = options
   const clock = yield* Clock
   const random = yield* Random
@@ -147,9 +151,14 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions) {
   const stopLag = lagGauge(registry)
   yield* Effect.addFinalizer(() => Effect.sync(stopLag))
   const router = makeRouter({ tasks: node.service, secrets, clock, logger, version: VERSION })
+  yield* freePort
   const door =
     options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, home, registry })
-  if (door !== null) yield* home.announce(door.url)
+  if (door !== null) {
+    // Also where the rest of the start does not succeed; otherwise it is closed long before.
+    yield* Effect.addFinalizer(() => door.close("restart"))
+    yield* home.announce(door.url)
+  }
   const mint = (principal: Principal, lifeMs = DAY_MS) => mintToken(home.tokenSecret, principal, clock.nowMs(), lifeMs)
   const leave = Effect.all([node.handOver, door?.close("restart") ?? Effect.void], { concurrency: 2, discard: true })
   const stop = Effect.andThen(leave, node.stop)
@@ -211,18 +220,25 @@ const portsOf = ({
 export async function openServer(options: ServerOptions): Promise<Server> {
   const armed = options.environment.BERTH_FAILPOINT
   const system = Layer.mergeAll(liveClock, liveRandom, armed ? crashingFailpoints(armed) : noFailpoints)
-  const ports = portsOf(options).pipe(Layer.provideMerge(system))
-  const scope = Effect.runSync(Scope.make())
-  const running = Effect.gen(function* () {
-    yield* refuseBelowFloors(options)
-    const context = yield* Layer.build(ports)
-    return yield* Effect.provide(assemble(options), context)
+  const open = Effect.fn("open")(function* (freePort: Effect.Effect<void>) {
+    const scope = yield* Scope.make()
+    const running = Effect.gen(function* () {
+      yield* refuseBelowFloors(options)
+      const context = yield* Layer.build(portsOf(options).pipe(Layer.provideMerge(system)))
+      return yield* Effect.provide(assemble(options, freePort), context)
+    })
+    const server = yield* Scope.provide(running, scope).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
+    return { ...server, scope }
   })
-  const opened = await Effect.runPromise(
-    Scope.provide(running, scope).pipe(Effect.onError(() => Scope.close(scope, Exit.void))),
-  )
+  const waiting = Effect.gen(function* () {
+    const { door, logger } = options
+    return yield* waitForBroker({ clock: yield* Clock, random: yield* Random, door, logger }, open)
+  }).pipe(Effect.provide(system))
+  const opened = await (options.waits === undefined || options.cluster === null
+    ? Effect.runPromise(open(Effect.void))
+    : Effect.runPromise(waiting, { signal: options.waits.until }))
   let closing: Promise<void> | null = null
-  const { stop, ...server } = opened
+  const { scope, stop, ...server } = opened
   const close = () => {
     closing ??= Effect.runPromise(Effect.ensuring(stop, Scope.close(scope, Exit.void)))
     return closing

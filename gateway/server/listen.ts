@@ -75,7 +75,8 @@ function namesOf(options: ListenOptions, host: string, port: number): DoorNames 
   }
 }
 
-const bind = (server: Server, host: string, port: number): Effect.Effect<AddressInfo, BerthError> =>
+/** Takes a port; fails with CONFIG_INVALID when it cannot be had. */
+export const bind = (server: Server, host: string, port: number): Effect.Effect<AddressInfo, BerthError> =>
   Effect.callback((resume) => {
     const failed = (cause: Error): void => {
       const inUse = "code" in cause && cause.code === "EADDRINUSE"
@@ -107,7 +108,7 @@ function malformed(cause: Error, limits: DoorLimits): [error: BerthError, status
 }
 
 /** L1: the bounds of what has not said who it is. */
-function boundedServer(limits: DoorLimits): Server {
+export function boundedServer(limits: DoorLimits): Server {
   const server = createServer({
     maxHeaderSize: limits.headBytesMax,
     headersTimeout: limits.headMsMax,

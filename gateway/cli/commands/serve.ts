@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import { attempt, type CommandContext, withPrintFlags } from "../command.ts"
 import { EXIT } from "../exitCode.ts"
-import type { CliHost } from "../host.ts"
+import type { CliHost, RunningServer, ServeOptions } from "../host.ts"
 import type { Printer, PrintFlags } from "../printer.ts"
 import { parsePairs, parseWhole } from "../quantities.ts"
 import { embeddedOptions } from "../session.ts"
@@ -70,7 +70,9 @@ export function declareServe(program: Command, context: CommandContext): void {
 
 async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promise<number> {
   const port = flags.port === undefined ? undefined : parseWhole("--port", flags.port, 0, 65_535)
-  const server = await host.serve({
+  const waiting = new AbortController()
+  const stopWaiting = host.onSignal(() => waiting.abort())
+  const server = await openUntil(waiting.signal, host, {
     ...embeddedOptions(flags),
     port,
     bind: flags.bind,
@@ -89,7 +91,8 @@ async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promis
     worker: flags.worker,
     labels: parsePairs("--label", flags.label ?? []),
     secretFile: flags.secretFile,
-  })
+  }).finally(stopWaiting)
+  if (server === null) return EXIT.ok
   const stopListening = host.onSignal(() => {
     // Whether it stopped well is told by `closed`.
     server.close().catch(() => {})
@@ -104,5 +107,22 @@ async function serve(flags: ServeFlags, host: CliHost, printer: Printer): Promis
     return EXIT.ok
   } finally {
     stopListening()
+  }
+}
+
+/** Null: it was told to stop while it waited for its broker. */
+async function openUntil(
+  until: AbortSignal,
+  host: CliHost,
+  options: Omit<ServeOptions, "until">,
+): Promise<RunningServer | null> {
+  try {
+    const server = await host.serve({ ...options, until })
+    if (!until.aborted) return server
+    await server.close()
+    return null
+  } catch (error) {
+    if (until.aborted) return null
+    throw error
   }
 }
