@@ -40,6 +40,12 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
       Effect.flatMap((loaded) => (isOurs(loaded.state, epoch) ? Effect.succeed(loaded) : Effect.fail(error))),
     )
 
+  /** Only what seems startable may be old: whoever writes `started` on it is refused if it is. */
+  const lookedAt = (taskId: string, epoch: number) => {
+    const seen = turns.recent(taskId)
+    return seen !== null && isStartable(seen.state, epoch, clock.nowMs()) ? Effect.succeed(seen) : turns.load(taskId)
+  }
+
   const begin = Effect.fn("worker.begin")(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
     yield* ack.pipe(Effect.ignore)
     yield* failpoints.hit("start.afterAck")
@@ -56,7 +62,7 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
 
   const start = Effect.fn("worker.start")(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
     const { taskId } = wakeUp
-    const { state } = yield* turns.load(taskId)
+    const { state } = yield* lookedAt(taskId, wakeUp.epoch)
     if (isOurs(state, wakeUp.epoch)) return yield* begin(state, ack, entry)
     const executor = executors.forKind(state.spec.kind)
     if (!isStartable(state, wakeUp.epoch, clock.nowMs()))

@@ -4,12 +4,13 @@
  *
  *   F1. Each entry once and in log order; a purged one is not there, and nothing stands in for it.
  *   F2. A reader that does nothing asks for nothing: at most one request of messages waits in memory.
- *   F3. Closing the scope ends the consumer, also while it waits.
+ *   F3. Nobody waits for what is still on its way: a batch is what has arrived.
+ *   F4. Closing the scope ends the consumer, also while it waits.
  */
 import { type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream"
 import { Effect, type Scope, Stream } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
-import type { LogEntry, Seq } from "../../core/record.ts"
+import type { Seq } from "../../core/record.ts"
 import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
 
@@ -20,17 +21,17 @@ const REQUEST_MAX = 500
 /** How long one request stands; half of it without a sign of life makes the consumer anew. */
 const REQUEST_MS = 5_000
 
-export const logFeed = (
+export const logFeed = <A>(
   link: Link,
   stream: string,
   afterSeq: Seq,
-  decode: (seq: Seq, subject: string, bytes: Uint8Array) => LogEntry,
-): Stream.Stream<readonly LogEntry[], BerthError> =>
+  decode: (seq: Seq, subject: string, bytes: Uint8Array) => A,
+): Stream.Stream<readonly A[], BerthError> =>
   Stream.unwrap(
     Effect.map(consume(link, stream, afterSeq), (messages) => {
-      const iterator = messages[Symbol.asyncIterator]()
+      const nextBatch = batches(messages[Symbol.asyncIterator]())
       const failed = storeError("following the log")
-      const batch = Effect.tryPromise({ try: () => nextBatch(iterator), catch: failed }).pipe(
+      const batch = Effect.tryPromise({ try: nextBatch, catch: failed }).pipe(
         Effect.flatMap((found) =>
           found.length === 0
             ? Effect.fail(berthError("STORE_UNAVAILABLE", "following the log: the broker ended the feed"))
@@ -54,16 +55,30 @@ const consume = (link: Link, stream: string, afterSeq: Seq): Effect.Effect<Consu
     (messages) => Effect.sync(() => messages.stop()),
   )
 
-/** What is on its way already, in one batch: the broker says with each message how many more there are. */
-async function nextBatch(iterator: AsyncIterator<JsMsg>): Promise<readonly JsMsg[]> {
-  const batch: JsMsg[] = []
-  let bytes = 0
-  while (batch.length < BATCH_MAX && bytes < BATCH_BYTES_MAX) {
-    const next = await iterator.next()
-    if (next.done === true) break
-    batch.push(next.value)
-    bytes += next.value.data.byteLength
-    if (next.value.info.pending === 0) break
+/**
+ * Batches of what has arrived: F3. However fast others write, a reader hears at once what came first. The message that is
+ * waited for when a batch ends begins the next one.
+ */
+function batches(iterator: AsyncIterator<JsMsg>): () => Promise<readonly JsMsg[]> {
+  let waitedFor: Promise<IteratorResult<JsMsg>> | null = null
+  return async () => {
+    const batch: JsMsg[] = []
+    let bytes = 0
+    let arrived = await (waitedFor ?? iterator.next())
+    waitedFor = null
+    const over = new Promise<null>((resolve) => setImmediate(resolve, null))
+    while (arrived.done !== true) {
+      batch.push(arrived.value)
+      bytes += arrived.value.data.byteLength
+      if (batch.length >= BATCH_MAX || bytes >= BATCH_BYTES_MAX) break
+      waitedFor = iterator.next()
+      // It fails for the next batch; until then nobody listens.
+      waitedFor.catch(() => {})
+      const next = await Promise.race([waitedFor, over])
+      if (next === null) break
+      waitedFor = null
+      arrived = next
+    }
+    return batch
   }
-  return batch
 }

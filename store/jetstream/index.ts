@@ -72,7 +72,7 @@ export const jetstreamPorts = (
         options.monitors ?? usualMonitors(options.servers),
       )
       const burials = yield* openBurials(link, names, manages)
-      return Context.make(EventLog, makeLog(link, names, clock, durability, burials)).pipe(
+      return Context.make(EventLog, yield* makeLog(link, names, clock, durability, burials)).pipe(
         Context.add(Queue, yield* makeQueue(link, names, clock, manages, options.ackWaitMs)),
         Context.add(Leases, makeLeases(link, names, manages)),
         Context.add(Signals, makeSignals(link, names)),

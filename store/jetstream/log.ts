@@ -9,7 +9,7 @@
  *        not purge asks somebody who may: burials.ts.
  */
 import type { StoredMsg } from "@nats-io/jetstream"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { Durability, EventLog } from "../../core/ports/eventLog.ts"
@@ -26,10 +26,9 @@ import {
 import { decodeRecord, encodeRecord } from "../shared/codec.ts"
 import { writeLevel } from "../shared/writeLevel.ts"
 import type { Burials } from "./burials.ts"
-import { decodeOnce } from "./decodeOnce.ts"
-import { logFeed } from "./feed.ts"
 import type { Link } from "./link.ts"
 import { readPage } from "./pages.ts"
+import { makeSharedFeed } from "./sharedFeed.ts"
 import { logPrefix, type Names } from "./token.ts"
 
 type Found = Effect.Effect<LogEntry | null, BerthError>
@@ -40,7 +39,7 @@ export function makeLog(
   clock: Clock["Service"],
   durability: Durability,
   burials: Burials,
-): EventLog["Service"] {
+): Effect.Effect<EventLog["Service"], never, Scope.Scope> {
   const stream = names.logStream
   const prefix = logPrefix(names)
   const ours = writeLevel()
@@ -50,7 +49,6 @@ export function makeLog(
     const own = subject.slice(prefix.length)
     return { seq, subject: own, record: decodeRecord(bytes, `record ${seq} of ${own}`) }
   }
-  const decodeFed = decodeOnce(decode)
   const entryOf = (stored: StoredMsg | null): Found =>
     Effect.try({
       try: () => (stored === null ? null : decode(stored.seq, stored.subject, stored.data)),
@@ -66,7 +64,10 @@ export function makeLog(
 
   const readTask = (taskId: string, afterSeq: Seq, entriesMax: number) =>
     readPage({ link, clock, stream, decode }, full(`t.${taskId}.*`), afterSeq, entriesMax)
-  const purgeOutput = (taskId: string) => link.purge(stream, full(outputSubject(taskId)))
+  const head = Effect.map(
+    link.look("reading the log's head", () => link.jsm.streams.info(stream)),
+    ({ state }) => state.last_seq,
+  )
   /** Where the tombstone is: appended now, or by somebody who did not come to the end of it (JL3). */
   const bury = (taskId: string, expected: Seq, tombstone: TombstoneRecord) =>
     write(stateSubject(taskId), tombstone, expected).pipe(
@@ -79,34 +80,36 @@ export function makeLog(
       ),
     )
 
-  return {
-    append: (subject, expected, record) => write(subject, record, expected),
-    appendOutput: (taskId, record) => write(outputSubject(taskId), record),
-    last: (taskId) =>
-      last(stateSubject(taskId)) as Effect.Effect<LogEntry<TaskRecord | TombstoneRecord> | null, BerthError>,
-    lastControl: last(CONTROL_SUBJECT),
-    after,
-    readTask,
-    feed: (afterSeq) => logFeed(link, stream, afterSeq, decodeFed),
-    head: Effect.map(
-      link.look("reading the log's head", () => link.jsm.streams.info(stream)),
-      ({ state }) => state.last_seq,
-    ),
-    purgeOutput,
-    entomb: (taskId, expected, tombstone) =>
-      Effect.gen(function* () {
-        const seq = yield* bury(taskId, expected, tombstone)
-        yield* burials.finish(taskId, seq)
-        return seq
-      }),
-    forget: (taskId) => Effect.andThen(purgeOutput(taskId), link.purge(stream, full(stateSubject(taskId)))),
-    trimControl: (beforeSeq) =>
-      Effect.flatMap(last(CONTROL_SUBJECT), (newest) => {
-        // The one that is last now stays. To the broker, a purge before nothing is a purge of everything.
-        const before = Math.min(beforeSeq, newest?.seq ?? 0)
-        return before > 1 ? link.purge(stream, full(CONTROL_SUBJECT), before) : Effect.void
-      }),
-    durability,
-    ...ours,
-  }
+  return Effect.map(makeSharedFeed({ link, clock, stream, head, decode }), (feed) => {
+    const purge = (subject: string, beforeSeq?: Seq) =>
+      Effect.ensuring(link.purge(stream, full(subject), beforeSeq), Effect.sync(feed.removed))
+    const purgeOutput = (taskId: string) => purge(outputSubject(taskId))
+    return {
+      append: (subject, expected, record) => write(subject, record, expected),
+      appendOutput: (taskId, record) => write(outputSubject(taskId), record),
+      last: (taskId) =>
+        last(stateSubject(taskId)) as Effect.Effect<LogEntry<TaskRecord | TombstoneRecord> | null, BerthError>,
+      lastControl: last(CONTROL_SUBJECT),
+      after,
+      readTask,
+      feed: feed.after,
+      head,
+      purgeOutput,
+      entomb: (taskId, expected, tombstone) =>
+        Effect.gen(function* () {
+          const seq = yield* bury(taskId, expected, tombstone)
+          yield* Effect.ensuring(burials.finish(taskId, seq), Effect.sync(feed.removed))
+          return seq
+        }),
+      forget: (taskId) => Effect.andThen(purgeOutput(taskId), purge(stateSubject(taskId))),
+      trimControl: (beforeSeq) =>
+        Effect.flatMap(last(CONTROL_SUBJECT), (newest) => {
+          // The one that is last now stays. To the broker, a purge before nothing is a purge of everything.
+          const before = Math.min(beforeSeq, newest?.seq ?? 0)
+          return before > 1 ? purge(CONTROL_SUBJECT, before) : Effect.void
+        }),
+      durability,
+      ...ours,
+    }
+  })
 }

@@ -77,6 +77,9 @@ export const readingGuarantees = ({ use }: LogTests): void => {
         yield* Stream.runForEachWhile(log.feed(0), (batch) =>
           Effect.gen(function* () {
             entries.push(...batch)
+            // Once it has caught up, it hears of what comes.
+            if (seqs.length > 1 && entries.length === seqs.length && seqs.length <= 5_001)
+              seqs.push(yield* log.appendOutput("a", printed("x", 5_000)))
             if (seqs.length > 1) return entries.length < seqs.length
             const writes = Array.from({ length: 5_000 }, (_, i) => log.appendOutput("a", printed("x", i)))
             seqs.push(...(yield* Effect.all(writes, { concurrency: 500 })))

@@ -59,6 +59,23 @@ describeWithNats("jetstream when something is wrong", "newest", (server) => {
         }),
       ))
 
+    it("EL10 do readers that had caught up all meet a record that is not what was written, and those that come later?", () =>
+      isolate(
+        Effect.gen(function* () {
+          const cluster = rig.newCluster()
+          const log = Context.get(yield* rig.open({ cluster }), EventLog)
+          yield* log.append(stateSubject("a"), 0, submitted({ id: "a" }))
+          const readers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(codeOf(takeFeed(log, 0, 3))))
+          yield* takeFeed(log, 0, 1)
+          yield* smuggle(rig, `berth.${cluster}.log.t.c.s`, new Uint8Array(3))
+          // One that is cut off on the way finds out when it begins again.
+          const codes = yield* Effect.forEach(readers, (reader) => Fiber.join(reader))
+          for (const code of codes) expect(["STORE_CORRUPT", "STORE_UNAVAILABLE"]).toContain(code)
+          expect(yield* codeOf(takeFeed(log, 0, 3))).toBe("STORE_CORRUPT")
+          expect(yield* codeOf(takeFeed(log, 1, 1))).toBe("STORE_CORRUPT")
+        }),
+      ))
+
     it("Q4 can a task be published again at the moment its message was acked, 100 times over?", () =>
       isolate(
         Effect.gen(function* () {
