@@ -1,4 +1,4 @@
-/** The wire to a real broker, cut at bad moments. */
+/** The wire to a real broker, cut at bad moments (WI1 to WI3, PU1). */
 import { Context, Effect } from "effect"
 import { expect, it } from "vitest"
 import { EventLog } from "../../core/ports/eventLog.ts"
@@ -23,7 +23,7 @@ describeWithNats("the wire to the broker", "newest", (server) => {
       return { proxy, log: Context.get(ports, EventLog), queue: Context.get(ports, Queue) }
     })
 
-  it("WI1 EL5 is an append whose answer was lost with the wire known to have succeeded, as soon as the wire is there again?", () =>
+  it("EL5 is an append whose answer was lost with the wire known to have succeeded, as soon as the wire is there again?", () =>
     isolate(
       Effect.gen(function* () {
         const { log, proxy } = yield* cut(rig.newCluster())
@@ -41,7 +41,7 @@ describeWithNats("the wire to the broker", "newest", (server) => {
       }),
     ))
 
-  it("WI3 does a read whose answer was lost with the wire get one all the same?", () =>
+  it("does a read whose answer was lost with the wire get one all the same?", () =>
     isolate(
       Effect.gen(function* () {
         const { log, proxy } = yield* cut(rig.newCluster())
@@ -53,7 +53,7 @@ describeWithNats("the wire to the broker", "newest", (server) => {
       }),
     ))
 
-  it("PU1 does a pull end when the wire breaks, and the next one find what there is?", () =>
+  it("does a pull end when the wire breaks, and the next one find what there is?", () =>
     isolate(
       Effect.gen(function* () {
         const { proxy, queue } = yield* cut(rig.newCluster())
@@ -67,7 +67,7 @@ describeWithNats("the wire to the broker", "newest", (server) => {
       }),
     ))
 
-  it("WI2 is who asks while the broker is away told so?", () =>
+  it("is who asks while the broker is away told so?", () =>
     isolate(
       Effect.gen(function* () {
         const { log, proxy } = yield* cut(rig.newCluster())

@@ -1,10 +1,8 @@
 /** Does a cluster of real processes stay one system while its gateways and leaders come and go? */
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Context, Effect, Fiber, Stream } from "effect"
 import { afterAll, beforeAll, expect, it } from "vitest"
-import { EventLog } from "../../core/ports/eventLog.ts"
-import type { ControlRecord } from "../../core/record.ts"
 import type { BerthClient, TaskEvent } from "../../gateway/client/index.ts"
 import {
   allReady,
@@ -14,29 +12,9 @@ import {
   marksOf,
   readinessOf,
 } from "../support/clusterProcesses.ts"
-import { openPorts } from "../support/nats.ts"
+import { followControl, lateFacts } from "../support/controlFacts.ts"
+import { deleteQueue } from "../support/brokerTrouble.ts"
 import { describeWithNats } from "../support/require.ts"
-
-/** All that is written on `control` from now on, before anybody trims it. */
-const followControl = async (url: string) => {
-  const facts: ControlRecord["fact"][] = []
-  let begin = (): void => {}
-  const begun = new Promise<void>((resolve) => (begin = resolve))
-  const following = Effect.gen(function* () {
-    const ports = yield* openPorts({ servers: [url], cluster: "main", manages: false })
-    const log = Context.get(ports, EventLog)
-    const head = yield* log.head
-    begin()
-    yield* Stream.runForEach(log.feed(head), (entries) =>
-      Effect.sync(() => {
-        for (const { record } of entries) if (record.kind === "control") facts.push(record.fact)
-      }),
-    )
-  })
-  const fiber = Effect.runFork(Effect.scoped(following))
-  await begun
-  return { facts, stop: () => Effect.runPromise(Fiber.interrupt(fiber)) }
-}
 
 const note = (text: string): void => void process.stdout.write(`cluster drill: ${text}\n`)
 
@@ -166,11 +144,33 @@ describeWithNats("a cluster", "newest", (server) => {
     expect((await readinessOf(next))?.leader).toBe(true)
     await stop()
     expect(facts.some(({ type }) => type === "termBegan")).toBe(true)
-    let term = facts[0]?.term ?? 0
-    for (const fact of facts) {
-      if (fact.type === "termBegan") term = fact.term
-      else expect(fact.term).toBe(term)
-    }
+    expect(lateFacts(facts)).toEqual([])
+  })
+
+  it("Q1 I5 is the queue's stream made anew when somebody deletes it with 500 tasks pending, and does each end once?", async () => {
+    const clients = await Promise.all(gateways.map((gateway) => cluster.client(gateway)))
+    // All slots are taken until a file is there, so that nothing else begins.
+    const go = join(cluster.folder, "go")
+    const waiting = { runtime: "bash", code: `until [ -e "$1" ]; do sleep 0.1; done`, args: [go], timeoutMs: 600_000 }
+    const blockers = await Promise.all(wordsOf("block", 8).map(() => clients[0]!.submit(waiting)))
+    for (const { id } of blockers) while ((await clients[0]!.get(id)).phase !== "running") await sleep(50)
+    const words = clients.map((_, n) => wordsOf(`pending${n}`, 250))
+    const statuses = async () => (await clients[0]!.queue()).byStatus
+    const completedBefore = (await statuses()).completed
+    await Promise.all(
+      clients.map((client, n) => Promise.all(words[n]!.map((word) => client.submit(marking(marks, word))))),
+    )
+    while ((await statuses()).pending < 500) await sleep(50)
+    const waking = await deleteQueue(cluster.broker.url, "main")
+    const left = (await statuses()).pending
+    writeFileSync(go, "")
+    note(`the queue's stream was deleted with ${left} tasks pending and ${waking} wake-ups in it`)
+    expect([left, waking > 0]).toEqual([500, true])
+    for (let now = await statuses(); now.pending + now.running > 0; now = await statuses()) await sleep(200)
+    expect((await statuses()).completed - completedBefore).toBe(blockers.length + 500)
+    const begun = marksOf(marks)
+    expect(words.flat().filter((word) => begun.get(word) !== 1)).toEqual([])
+    expect((await clients[0]!.queue()).slotsHeld).toBe(0)
   })
 
   it("I10 does everybody say so while the broker is away, and go on by themselves when it is back?", async () => {
@@ -183,11 +183,29 @@ describeWithNats("a cluster", "newest", (server) => {
     expect(refused).toMatchObject({ retryable: true })
     for (const node of cluster.nodes) {
       expect(node.isAlive()).toBe(true)
+      while ((await readinessOf(node))?.status === "ready") await sleep(50)
       expect(await readinessOf(node)).toMatchObject({ status: "not ready", trouble: "the log does not answer" })
       expect((await fetch(`${node.at.url}/health`)).status).toBe(200)
     }
+    const stopped = gateways[1]!
+    const worker = cluster.nodes.find(({ name }) => name === "w2")!
+    for (const node of [stopped, worker]) {
+      const beganMonoMs = performance.now()
+      expect(await node.end("SIGTERM"), node.log()).toEqual({ code: 0, signal: null })
+      note(`${node.name} stopped in ${Math.round(performance.now() - beganMonoMs)} ms while the broker was away`)
+    }
+    const started = [cluster.start("g2", "gateway"), cluster.start("w2", "worker")]
+    for (const { at } of [stopped, worker]) {
+      while ((await readinessOf({ at })) === null) await sleep(50)
+      expect(await readinessOf({ at })).toMatchObject({
+        status: "not ready",
+        trouble: expect.stringContaining("waiting for the broker"),
+      })
+      expect((await fetch(`${at.url}/health`)).status).toBe(200)
+    }
     cluster.broker.start()
     await cluster.broker.ready()
+    await Promise.all(started)
     await allReady(cluster.nodes)
     const words = wordsOf("back", 10)
     const outcomes = await ended(client, words)

@@ -4,7 +4,7 @@ import { expect } from "vitest"
 import type { BerthError } from "../../core/errors.ts"
 import { EventLog } from "../../core/ports/eventLog.ts"
 import { type Seq, stateSubject } from "../../core/record.ts"
-import type { Broker } from "./broker.ts"
+import { chooseVictim, leaderOfLog } from "./brokerTrouble.ts"
 import type { NatsRig } from "./nats.ts"
 import { submitted, updated } from "./task.ts"
 
@@ -59,20 +59,11 @@ const write = (log: Log, id: string, isOver: () => boolean, acknowledged: Seq[],
     }
   })
 
-/** The broker that leads the log; undefined while none does, or none says so. */
+/** The broker that leads the log. */
 const leads = (rig: NatsRig, cluster: string): Effect.Effect<string | undefined> =>
-  Effect.scoped(
-    Effect.flatMap(rig.manager, ({ streams }) =>
-      Effect.tryPromise(async () => (await streams.info(`BERTH_${cluster}_LOG`)).cluster?.leader),
-    ),
-  ).pipe(Effect.catchCause(() => Effect.succeed(undefined)))
-
-/** Every second kill meets the broker that leads the log. */
-const choose = (rig: NatsRig, leader: string | undefined, n: number): Broker => {
-  const others = rig.brokers.filter(({ place }) => place.name !== leader)
-  const found = n % 2 === 0 ? rig.brokers.find(({ place }) => place.name === leader) : undefined
-  return found ?? (others[n % others.length] as Broker)
-}
+  Effect.scoped(Effect.flatMap(rig.manager, (manager) => Effect.promise(() => leaderOfLog(manager, cluster)))).pipe(
+    Effect.catchCause(() => Effect.succeed(undefined)),
+  )
 
 /** Kills one of three so many times under load. Fails when anything acknowledged is missing, or is there twice. */
 export const loseBrokers = (rig: NatsRig, kills: number) =>
@@ -111,7 +102,7 @@ export const loseBrokers = (rig: NatsRig, kills: number) =>
     for (let n = 0; n < kills; n++) {
       yield* Effect.sleep(QUIET_MS)
       const leader = yield* leads(rig, cluster)
-      const victim = choose(rig, leader, n)
+      const victim = chooseVictim(rig.brokers, leader, n)
       yield* Effect.promise(() => victim.stop("SIGKILL"))
       killed.push(victim.place.name === leader ? `${victim.place.name}, which led` : victim.place.name)
       yield* Effect.sleep(AWAY_MS)

@@ -1,14 +1,16 @@
-/** A cluster of real processes on one machine: a broker, and nodes that a drill starts, kills and starts again. */
+/** A cluster of real processes on one machine: one broker or three, and nodes that a drill starts, kills and starts again. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { type BerthClient, connect } from "../../gateway/client/index.ts"
+import { type BerthClient, type ConnectOptions, connect } from "../../gateway/client/index.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
+import { mintToken, SECRET_FILE, secretOf } from "../../gateway/server/secret.ts"
 import { Broker, freePlace } from "./broker.ts"
 import { launchServer, type Ready, type ServerChoice, type ServerProcess, startServer } from "./serverProcess.ts"
 
 const LOOK_MS = 20
+const TOKEN_LIFE_MS = 3_600_000
 
 export type ClusterNode = ServerProcess & { readonly name: string; readonly at: Ready; readonly roles: string }
 
@@ -27,25 +29,39 @@ export interface NodeChoice {
   readonly executor?: "docker" | "process"
   /** Main file of the build that it runs. Default: the shipped one's. */
   readonly main?: string
+  /** Port of what lies between the node and the broker. Default: nothing does. */
+  readonly wirePort?: number
+}
+
+export interface ClusterWish {
+  /** Default 1; three keep three copies of everything. */
+  readonly brokers?: 1 | 3
 }
 
 export class ClusterProcesses {
   readonly folder: string
-  readonly broker: Broker
+  readonly brokers: readonly Broker[]
   readonly #nodes = new Map<string, ClusterNode>()
   readonly #clients: BerthClient[] = []
 
-  private constructor(folder: string, broker: Broker) {
+  private constructor(folder: string, brokers: readonly Broker[]) {
     this.folder = folder
-    this.broker = broker
+    this.brokers = brokers
   }
 
-  static async open(server: FoundNats): Promise<ClusterProcesses> {
+  static async open(server: FoundNats, { brokers: count = 1 }: ClusterWish = {}): Promise<ClusterProcesses> {
     const folder = mkdtempSync(join(tmpdir(), "berth-cluster-"))
-    const broker = new Broker(server, await freePlace("n1", folder), [])
-    broker.start()
-    await broker.ready()
-    return new ClusterProcesses(folder, broker)
+    const names = Array.from({ length: count }, (_, n) => `n${n + 1}`)
+    const places = await Promise.all(names.map((name) => freePlace(name, folder)))
+    const brokers = places.map((place) => new Broker(server, place, count > 1 ? places : []))
+    for (const broker of brokers) broker.start()
+    await Promise.all(brokers.map((broker) => broker.ready()))
+    return new ClusterProcesses(folder, brokers)
+  }
+
+  /** The first broker; the only one, unless three were asked for. */
+  get broker(): Broker {
+    return this.brokers[0] as Broker
   }
 
   get nodes(): readonly ClusterNode[] {
@@ -68,9 +84,12 @@ export class ClusterProcesses {
   #choiceOf(
     name: string,
     roles: string,
-    { env = {}, executor = "process", main, slots = 4 }: NodeChoice,
+    { env = {}, executor = "process", main, slots = 4, wirePort }: NodeChoice,
   ): ServerChoice {
     const before = this.#nodes.get(name)
+    const urls = wirePort === undefined ? this.brokers.map(({ url }) => url) : [`nats://127.0.0.1:${wirePort}`]
+    const monitors = this.brokers.map(({ monitor }) => monitor)
+    const replicas = this.brokers.length > 1 ? ["--replicas", String(this.brokers.length)] : []
     return {
       ...(main === undefined ? {} : { main }),
       dataDir: join(this.folder, name),
@@ -78,15 +97,34 @@ export class ClusterProcesses {
       slots,
       executor,
       env,
-      flags: ["--nats", this.broker.url, "--nats-monitor", this.broker.monitor, "--role", roles],
+      flags: ["--nats", urls.join(), "--nats-monitor", monitors.join(), "--role", roles, ...replicas],
     }
   }
 
   /** A client that knows all these gateways. */
-  async client(...gateways: readonly ClusterNode[]): Promise<BerthClient> {
+  client(...gateways: readonly ClusterNode[]): Promise<BerthClient> {
+    return this.clientWith({ token: gateways[0]?.at.token ?? "" }, ...gateways)
+  }
+
+  /** One of an owner of its own. */
+  async clientOf(owner: string, ...gateways: readonly ClusterNode[]): Promise<BerthClient> {
+    const path = join(gateways[0]?.at.dataDir ?? "", SECRET_FILE)
+    const secret = secretOf(readFileSync(path, "utf8"), path)
+    const token = await mintToken(secret, { owner, role: "user", laneMax: "high" }, Date.now(), TOKEN_LIFE_MS)
+    return this.clientWith({ token }, ...gateways)
+  }
+
+  async clientWith(
+    options: Pick<ConnectOptions, "token" | "onConnection">,
+    ...gateways: readonly ClusterNode[]
+  ): Promise<BerthClient> {
     const urls = gateways.map(({ at }) => at.url)
-    const token = gateways[0]?.at.token ?? ""
-    const client = await connect(urls, { token, deadlineMs: 120_000, outageMs: 120_000, waitForServerMs: 30_000 })
+    const client = await connect(urls, {
+      deadlineMs: 120_000,
+      outageMs: 120_000,
+      waitForServerMs: 30_000,
+      ...options,
+    })
     this.#clients.push(client)
     return client
   }
@@ -109,13 +147,13 @@ export class ClusterProcesses {
   async close(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()))
     await Promise.all(this.nodes.filter((node) => node.isAlive()).map((node) => node.end("SIGKILL")))
-    await this.broker.stop("SIGKILL")
+    await Promise.all(this.brokers.map((broker) => broker.stop("SIGKILL")))
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
 
 /** Null: it does not answer. */
-export const readinessOf = async (node: ClusterNode): Promise<Readiness | null> => {
+export const readinessOf = async (node: Pick<ClusterNode, "at">): Promise<Readiness | null> => {
   try {
     const answer = await fetch(`${node.at.url}/ready`, { signal: AbortSignal.timeout(2_000) })
     return (await answer.json()) as Readiness
