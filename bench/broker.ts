@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findNats } from "../gateway/provision/nats.ts"
-import { Broker, freePlace } from "../test/support/broker.ts"
+import { type Broker, startBrokers } from "../test/support/broker.ts"
 
 /** Runs something beside brokers of its own, one or a cluster of three, the newest at hand, that sync every message. */
 export async function withBrokers<A>(
@@ -12,14 +12,14 @@ export async function withBrokers<A>(
   const [server] = await findNats()
   if (server === undefined) throw new Error("no nats-server was found: npm run provision -- nats")
   const folder = await mkdtemp(join(tmpdir(), "berth-bench-broker-"))
-  const places = await Promise.all(["n1", "n2", "n3"].slice(0, count).map((name) => freePlace(name, folder)))
-  const brokers = places.map((place) => new Broker(server, place, count === 1 ? [] : places))
   try {
-    for (const broker of brokers) broker.start()
-    await Promise.all(brokers.map((broker) => broker.ready()))
-    return await use(brokers, server.version)
+    const brokers = await startBrokers(server, folder, count)
+    try {
+      return await use(brokers, server.version)
+    } finally {
+      await Promise.all(brokers.map((broker) => broker.stop("SIGKILL")))
+    }
   } finally {
-    await Promise.all(brokers.map((broker) => broker.stop("SIGKILL")))
     await rm(folder, { recursive: true, force: true })
   }
 }

@@ -2,7 +2,8 @@
  * What a new worker of a cluster does about workers of its engines that are gone: it says that it settles them, takes their
  * right away, adopts what runs, and leaves the rest to the leader.
  *
- *   PD1. Gone is who was revoked, who left its containers and said so, and whose process is surely not there any more.
+ *   PD1. Gone is who was revoked, who left its containers and said so, and whose process is surely not there any more; and only
+ *        who left nothing on an engine that is not this worker's: whoever comes to that one adopts, and must not come too late.
  *   PD2. The claim is in this worker's own lease before another's is revoked, so that the leader does not lose what is being
  *        adopted; it counts only as long as this worker lives.
  *   PD3. Afterwards the old lease is released: whatever still names that worker has nobody, and is the leader's.
@@ -35,16 +36,17 @@ const ifMine = <A>(effect: Effect.Effect<A, BerthError>): Effect.Effect<A | null
     error.code === "VERSION_CONFLICT" || !error.retryable ? Effect.succeed(null) : Effect.fail(error),
   )
 
-/** PD1. Only workers that this one has something in common with: an engine, or a table of processes. */
+/** PD1. One without engines, whose handlers ended with it, is anybody's who stands in the same table of processes. */
 const findGone = ({ engines, leases, process, worker }: PredecessorsDeps): Effect.Effect<readonly Gone[], BerthError> =>
   Effect.gen(function* () {
     const gone: Gone[] = []
     for (const lease of yield* leases.list(WORKER_LEASES)) {
       const data = workerLeaseData(lease)
       if (workerOfLease(lease) === worker.name) continue
+      if (!data.engines.every((engine) => engines.includes(engine))) continue
       const hasEnded = yield* isSurelyGone(data.process, process)
-      const sharesEngine = data.engines.some((engine) => engines.includes(engine))
-      if (hasEnded || (sharesEngine && (lease.revoked || data.detached))) gone.push({ lease, hasEnded })
+      const mayAdopt = data.engines.length > 0 && (lease.revoked || data.detached)
+      if (hasEnded || mayAdopt) gone.push({ lease, hasEnded })
     }
     return gone
   })

@@ -1,17 +1,27 @@
 /** A cluster under load while all that it is made of is killed at random; then the books are compared. */
 import { join } from "node:path"
+import type { FoundEngine } from "../../gateway/provision/engine.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
-import { allReady, ClusterProcesses, marksOf } from "../support/clusterProcesses.ts"
+import { allReady, ClusterProcesses } from "../support/clusterProcesses.ts"
 import type { Seeded } from "../support/seeded.ts"
 import { check, type Verdict } from "./checker.ts"
-import { kill } from "./killer.ts"
+import { openEngineBook } from "./engineBook.ts"
+import { kill, type KillReport } from "./killer.ts"
 import { load, type LoadReport } from "./load.ts"
+import { CONTAINERS, orderOf } from "./orders.ts"
+import { markedSigns } from "./starts.ts"
 
 export interface ChaosPlan {
   readonly random: Seeded
   readonly tasks: number
   readonly kills: number
   readonly lanes: number
+  /** With three, each stream has three replicas, and one of them is killed at a time. */
+  readonly brokers: 1 | 3
+  /** Null: no containers, programs alone. */
+  readonly engine: FoundEngine | null
+  /** One task of so many is a container. */
+  readonly containerEvery: number
   readonly pauseMsMax: number
   readonly downMsMax: number
   readonly signal: "SIGKILL" | "SIGTERM"
@@ -20,53 +30,94 @@ export interface ChaosPlan {
 
 export interface ChaosReport extends Verdict {
   readonly seed: number
-  readonly kills: Readonly<Record<string, number>>
+  readonly brokers: number
+  readonly kills: KillReport["kills"]
+  /** Processes that were ended; all of a cluster's count when it is killed as a whole. */
+  readonly processesKilled: number
   readonly acknowledged: number
   readonly calls: number
+  readonly shareAcknowledged: number
   readonly refusals: LoadReport["refusals"]
   readonly slotsHeld: number
+  readonly loadSeconds: number
   readonly seconds: number
 }
 
-const CHOICE = { slots: 8, executor: "process" } as const
+const SLOTS = 16
+const CONTAINER_SLOTS = 4
+
+async function startNodes(cluster: ClusterProcesses, engine: FoundEngine | null) {
+  const leaders = ["l1", "l2"].map((name) => cluster.start(name, "leader"))
+  const gateways = await Promise.all(["g1", "g2"].map((name) => cluster.start(name, "gateway")))
+  await Promise.all(leaders)
+  const main = join(import.meta.dirname, "handlerNode.ts")
+  const handling = { slots: SLOTS, main, env: { NODE_OPTIONS: "--import tsx" } }
+  await Promise.all(["w1", "w2"].map((name) => cluster.start(name, "worker", handling)))
+  if (engine !== null) {
+    const flags = ["--pool", CONTAINERS]
+    const choice = { slots: CONTAINER_SLOTS, executor: "docker", engine: engine.host, flags } as const
+    await Promise.all(["c1", "c2"].map((name) => cluster.start(name, "worker", choice)))
+  }
+  await allReady(cluster.nodes)
+  return gateways
+}
+
+const secondsSince = (monoMs: number): number => Math.round((performance.now() - monoMs) / 1_000)
 
 export async function chaos(server: FoundNats, plan: ChaosPlan): Promise<ChaosReport> {
-  const beganMs = performance.now()
-  const cluster = await ClusterProcesses.open(server)
+  const beganMonoMs = performance.now()
+  const { engine, note, random } = plan
+  const cluster = await ClusterProcesses.open(server, { brokers: plan.brokers })
+  const book = await openEngineBook(engine, cluster.folder)
+  let clusterId: string | null = null
   try {
-    await Promise.all(["l1", "l2"].map((name) => cluster.start(name, "leader", CHOICE)))
-    const gateways = await Promise.all(["g1", "g2"].map((name) => cluster.start(name, "gateway", CHOICE)))
-    await Promise.all(["w1", "w2"].map((name) => cluster.start(name, "worker", CHOICE)))
-    await allReady(cluster.nodes)
+    const gateways = await startNodes(cluster, engine)
     const clients = await Promise.all([gateways, gateways.toReversed()].map((urls) => cluster.client(...urls)))
-    const marks = join(cluster.folder, "marks")
-    let isKilling = true
-    const loaded = load({ ...plan, clients, marks, goesOn: () => isKilling })
-    const killed = kill({ ...plan, cluster, choice: CHOICE }).finally(() => {
-      isKilling = false
-    })
-    const [books, kills] = await Promise.all([loaded, killed])
-    await allReady(cluster.nodes)
-    plan.note(`${books.acknowledged} were accepted and are at rest; the books are compared`)
     const [, other] = clients
     if (other === undefined) throw new Error("there are two clients")
-    const verdict = await check(other, books.watched, marksOf(marks))
+    clusterId = (await other.system()).clusterId
+    const marks = join(cluster.folder, "marks")
+    const containerEvery = engine === null ? null : plan.containerEvery
+    let isKilling = true
+    const loadBeganMonoMs = performance.now()
+    const loaded = load({
+      ...plan,
+      clients,
+      orderOf: (number) => orderOf({ random, marks, containerEvery }, number),
+      goesOn: () => isKilling,
+    })
+    const killed = kill({ ...plan, cluster }).finally(() => {
+      isKilling = false
+    })
+    const [books, { faults, kills, processes }] = await Promise.all([loaded, killed])
+    const loadSeconds = secondsSince(loadBeganMonoMs)
+    await allReady(cluster.nodes)
+    note(`${books.acknowledged} were accepted and are at rest after ${loadSeconds} s; the books are compared`)
+    const verdict = await check(other, books.watched, { marks: markedSigns(marks), engine: book.signs(clusterId) })
+    const left = await book.left(clusterId)
     const { slotsHeld } = await other.queue()
+    const violations = [...books.faults, ...faults, ...verdict.violations, ...left]
+    if (violations.length > 0) process.stdout.write(`${cluster.logs()}\n`)
     return {
-      seed: plan.random.seed,
+      seed: random.seed,
+      brokers: plan.brokers,
       kills,
+      processesKilled: processes,
       acknowledged: books.acknowledged,
       calls: books.calls,
+      shareAcknowledged: books.acknowledged / books.calls,
       refusals: books.refusals,
       ...verdict,
-      violations: [...books.faults, ...verdict.violations],
+      violations,
       slotsHeld,
-      seconds: Math.round((performance.now() - beganMs) / 1_000),
+      loadSeconds,
+      seconds: secondsSince(beganMonoMs),
     }
   } catch (error) {
     process.stdout.write(`${cluster.logs()}\n`)
     throw error
   } finally {
     await cluster.close()
+    await book.close(clusterId)
   }
 }

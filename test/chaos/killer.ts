@@ -1,17 +1,25 @@
-/** Kills what a cluster is made of, one at a time or all at once, and starts it again. */
+/**
+ * Kills what a cluster is made of, one at a time or all at once, and starts it again.
+ *
+ *   KI1. A kill has happened when the system says of the process that this signal ended it. One that had ended before, by
+ *        itself, is a fault.
+ *   KI2. The next comes when what was killed serves again, and at most a pause later: in the midst of what it has to repair.
+ */
 import { setTimeout as sleep } from "node:timers/promises"
-import type { ClusterNode, ClusterProcesses, NodeChoice } from "../support/clusterProcesses.ts"
+import type { Broker } from "../support/broker.ts"
+import type { ClusterNode, ClusterProcesses } from "../support/clusterProcesses.ts"
 import type { Seeded } from "../support/seeded.ts"
+import { CONTAINERS } from "./orders.ts"
 
-export const VICTIMS = ["worker", "worker", "gateway", "leader", "leader", "broker", "everything"] as const
-const ROLLED = ["worker", "gateway", "leader", "worker"] as const
-export type Victim = (typeof VICTIMS)[number]
+/** `container`: a worker whose programs run on an engine. `broker`: the only one, or one of three. */
+const KINDS = ["worker", "container", "gateway", "leader", "leader", "broker", "everything"] as const
+const ROLLED_KINDS = ["worker", "container", "gateway", "leader", "worker"] as const
+export type Victim = (typeof KINDS)[number]
 
 export interface KillerOptions {
   readonly cluster: ClusterProcesses
   readonly random: Seeded
   readonly kills: number
-  readonly choice: NodeChoice
   readonly pauseMsMax: number
   readonly downMsMax: number
   /** SIGTERM: nodes are told to stop, one after another, as in an upgrade; the broker is left alone. */
@@ -19,48 +27,82 @@ export interface KillerOptions {
   readonly note: (text: string) => void
 }
 
-/** How often each was killed: all the planned kills have happened when it returns. */
-export async function kill(options: KillerOptions): Promise<Readonly<Record<string, number>>> {
-  const { choice, cluster, downMsMax, kills, note, pauseMsMax, random, signal } = options
-  const counts: Record<string, number> = {}
+export interface KillReport {
+  /** How often each kind was killed: all the planned kills, when it is told. */
+  readonly kills: Readonly<Record<string, number>>
+  /** Processes that were ended by it. */
+  readonly processes: number
+  readonly faults: readonly string[]
+}
+
+const LOG_CHARS = 2_000
+
+const isMeant = (victim: Victim, { choice, roles }: ClusterNode): boolean => {
+  const isContainer = choice.flags?.includes(CONTAINERS) === true
+  return victim === "container" ? isContainer : roles === victim && !isContainer
+}
+
+/** Each kind once, in an order that chance decides; then all of them again. */
+function orderOf(kinds: readonly Victim[], kills: number, random: Seeded): readonly Victim[] {
+  const order: Victim[] = []
+  while (order.length < kills) order.push(...random.shuffle(kinds))
+  return order.slice(0, kills)
+}
+
+export async function kill(options: KillerOptions): Promise<KillReport> {
+  const { cluster, downMsMax, note, pauseMsMax, random, signal } = options
+  const kills: Record<string, number> = {}
+  const faults: string[] = []
+  let processes = 0
 
   const down = () => sleep(random.whole(0, downMsMax))
-  const again = (node: ClusterNode) => cluster.start(node.name, node.roles, choice)
-  const killNode = async (role: Victim): Promise<void> => {
-    const candidates = cluster.nodes.filter(({ roles }) => roles === role)
+  const endNode = async (node: ClusterNode): Promise<void> => {
+    const wasAlive = node.isAlive()
+    const ended = await node.end(signal)
+    const isAsPlanned = wasAlive && (signal === "SIGKILL" ? ended.signal === signal : ended.code === 0)
+    if (isAsPlanned) processes += 1
+    else faults.push(`${node.name} ended with ${JSON.stringify(ended)}:\n${node.log().slice(-LOG_CHARS)}`)
+  }
+  const endBroker = async (broker: Broker): Promise<void> => {
+    if (broker.isRunning) processes += 1
+    else faults.push(`broker ${broker.place.name} had ended by itself`)
+    await broker.stop("SIGKILL")
+  }
+  const brokersAgain = async (brokers: readonly Broker[]): Promise<void> => {
+    for (const broker of brokers) broker.start()
+    await Promise.all(brokers.map((broker) => broker.ready()))
+  }
+  const killNode = async (victim: Victim): Promise<void> => {
     // Of leaders the one that leads, usually: the other does nothing that could go wrong.
-    const leading = role === "leader" && random.whole(0, 2) > 0 ? await cluster.leader(null, 30_000) : null
-    const node = leading ?? random.pick(candidates)
-    await node.end(signal)
+    const leading = victim === "leader" && random.whole(0, 2) > 0 ? await cluster.leader() : null
+    const node = leading ?? random.pick(cluster.nodes.filter((candidate) => isMeant(victim, candidate)))
+    await endNode(node)
     await down()
-    await again(node)
+    await cluster.again(node)
   }
   const killBroker = async (): Promise<void> => {
-    await cluster.broker.stop("SIGKILL")
+    const broker = random.pick(cluster.brokers)
+    await endBroker(broker)
     await down()
-    cluster.broker.start()
-    await cluster.broker.ready()
+    await brokersAgain([broker])
   }
   const killEverything = async (): Promise<void> => {
-    const { nodes } = cluster
-    await Promise.all([...nodes.map((node) => node.end("SIGKILL")), cluster.broker.stop("SIGKILL")])
+    const { brokers, nodes } = cluster
+    await Promise.all([...nodes.map(endNode), ...brokers.map(endBroker)])
     await down()
-    cluster.broker.start()
-    await cluster.broker.ready()
-    await Promise.all(nodes.map(again))
+    await brokersAgain(brokers)
+    await Promise.all(nodes.map((node) => cluster.again(node)))
   }
-  const victims = signal === "SIGKILL" ? VICTIMS : ROLLED
-  const order: readonly Victim[] = Array.from({ length: kills }, (_, n) =>
-    // Each kind once before chance decides.
-    n < victims.length ? (victims[n] as Victim) : random.pick(victims),
+  const kinds = (signal === "SIGKILL" ? KINDS : ROLLED_KINDS).filter(
+    (kind) => kind !== "container" || cluster.nodes.some((node) => isMeant(kind, node)),
   )
-  for (const victim of order) {
+  for (const victim of orderOf(kinds, options.kills, random)) {
     await sleep(random.whole(pauseMsMax / 4, pauseMsMax))
     note(`${signal} ${victim}`)
     if (victim === "broker") await killBroker()
     else if (victim === "everything") await killEverything()
     else await killNode(victim)
-    counts[victim] = (counts[victim] ?? 0) + 1
+    kills[victim] = (kills[victim] ?? 0) + 1
   }
-  return counts
+  return { kills, processes, faults }
 }

@@ -5,21 +5,19 @@
 import { setMaxListeners } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { BerthClient, BerthError, TaskEvent } from "../../gateway/client/index.ts"
-import { marking } from "../support/clusterProcesses.ts"
-import type { Seeded } from "../support/seeded.ts"
+import type { Order } from "./orders.ts"
 
 /** One accepted submit, and all that its watch has shown. */
 export interface Watched {
   readonly id: string
-  /** What the program leaves in the file of marks each time it is started. */
-  readonly word: string
+  readonly order: Order
   readonly events: readonly TaskEvent[]
 }
 
 export interface LoadOptions {
   readonly clients: readonly BerthClient[]
-  readonly random: Seeded
-  readonly marks: string
+  readonly orderOf: (number: number) => Order
+  /** So many are watched at once. */
   readonly lanes: number
   /** At least so many are submitted. */
   readonly tasks: number
@@ -37,15 +35,13 @@ export interface LoadReport {
   readonly faults: readonly string[]
 }
 
-const LINES_MAX = 4
-const EVERY_MS_MAX = 150
 const PAUSE_MS = 200
 /** Nothing came to rest for so long: whatever is still watched is stuck, and is told as such. */
 const STUCK_MS = 180_000
 const LOOK_MS = 1_000
 
 export async function load(options: LoadOptions): Promise<LoadReport> {
-  const { clients, goesOn, lanes, marks, random, tasks } = options
+  const { clients, goesOn, lanes, tasks } = options
   const watched: Watched[] = []
   const refusals: Record<string, number> = {}
   const faults: string[] = []
@@ -59,12 +55,11 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
   }, LOOK_MS)
 
   /** Submits until it is acknowledged: with its key a repeat is no second task. */
-  const submitted = async (client: BerthClient, word: string): Promise<string | null> => {
-    const program = marking(marks, word, random.whole(1, LINES_MAX), random.whole(0, EVERY_MS_MAX))
+  const submitted = async (client: BerthClient, { request, word }: Order): Promise<string | null> => {
     for (;;) {
       calls += 1
       try {
-        return (await client.submit({ ...program, idempotencyKey: word })).id
+        return (await client.submit(request)).id
       } catch (error) {
         const { code, message, retryable } = error as BerthError
         refusals[code] = (refusals[code] ?? 0) + 1
@@ -79,17 +74,17 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
   const lane = async (client: BerthClient): Promise<void> => {
     while (!stuck.signal.aborted && (asked < tasks || goesOn())) {
       asked += 1
-      const word = `c${random.seed}-${asked}`
-      const id = await submitted(client, word)
+      const order = options.orderOf(asked)
+      const id = await submitted(client, order)
       if (id === null) continue
       const events: TaskEvent[] = []
-      watched.push({ id, word, events })
+      watched.push({ id, order, events })
       try {
         for await (const event of client.watch(id, { signal: stuck.signal })) events.push(event)
         restedMonoMs = performance.now()
       } catch (error) {
         const { code, message } = error as BerthError
-        faults.push(`${word} (${id}): its watch said ${code}: ${message}`)
+        faults.push(`${order.word} (${id}): its watch said ${code}: ${message}`)
       }
     }
   }

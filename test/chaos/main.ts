@@ -1,32 +1,69 @@
 /**
- * `npm run chaos [-- --tasks N --kills N --seed N --rolling]`: the long form of the chaos drill; prints a report as JSON, exits
- * 1 on any violation. `--rolling` restarts nodes by SIGTERM instead, and then every program must have been started exactly once.
+ * `npm run chaos [-- --tasks N --kills N --seed N --brokers 1|3 --rolling]`: the long form of the chaos drill, half of it on one
+ * broker and half of it on three unless one is chosen. Prints a report as JSON, exits 1 on any violation. `--rolling` restarts
+ * nodes by SIGTERM instead, and then every program must have been started exactly once.
  */
 import { parseArgs } from "node:util"
+import { findDocker } from "../../gateway/provision/engine.ts"
 import { findNats } from "../../gateway/provision/nats.ts"
 import { chosenSeed, seeded } from "../support/seeded.ts"
-import { chaos } from "./chaos.ts"
+import { chaos, type ChaosReport } from "./chaos.ts"
 
 const { values } = parseArgs({
   options: {
-    tasks: { type: "string" },
-    kills: { type: "string" },
-    seed: { type: "string" },
-    rolling: { type: "boolean" },
+    tasks: { type: "string", default: "50000" },
+    kills: { type: "string", default: "500" },
+    seed: { type: "string", default: String(chosenSeed()) },
+    brokers: { type: "string", default: "1,3" },
+    rolling: { type: "boolean", default: false },
   },
 })
+const note = (text: string): void => void process.stderr.write(`${text}\n`)
 const [server] = await findNats()
 if (server === undefined) throw new Error("no nats-server was found: npm run provision -- nats")
-const report = await chaos(server, {
-  random: seeded(Number(values.seed ?? chosenSeed())),
-  tasks: Number(values.tasks ?? 50_000),
-  kills: Number(values.kills ?? 500),
-  lanes: 64,
-  pauseMsMax: 3_000,
-  downMsMax: 1_500,
-  signal: values.rolling === true ? "SIGTERM" : "SIGKILL",
-  note: (text) => void process.stderr.write(`${text}\n`),
+const engine = await findDocker()
+if (engine === null) note("no engine answers: programs alone, no containers")
+const parts = values.brokers.split(",").map((count): 1 | 3 => {
+  if (count !== "1" && count !== "3") throw new Error(`there can be 1 broker or 3, not ${count}`)
+  return count === "3" ? 3 : 1
 })
-process.stdout.write(`${JSON.stringify({ ...report, server: server.version }, null, 2)}\n`)
-const isRolledWell = values.rolling !== true || report.starts === report.acknowledged
-process.exitCode = report.violations.length === 0 && report.slotsHeld === 0 && isRolledWell ? 0 : 1
+
+/** The share of the part of this number: what does not divide goes to the first. */
+const share = (whole: string, part: number): number => {
+  const each = Math.floor(Number(whole) / parts.length)
+  return part === 0 ? Number(whole) - each * (parts.length - 1) : each
+}
+const rounds: ChaosReport[] = []
+for (const [part, brokers] of parts.entries())
+  rounds.push(
+    await chaos(server, {
+      random: seeded(Number(values.seed) + part),
+      tasks: share(values.tasks, part),
+      kills: share(values.kills, part),
+      brokers,
+      engine,
+      containerEvery: 20,
+      lanes: 64,
+      pauseMsMax: 3_000,
+      downMsMax: 1_500,
+      signal: values.rolling ? "SIGTERM" : "SIGKILL",
+      note: (text) => note(`seed ${Number(values.seed) + part}, brokers ${brokers}: ${text}`),
+    }),
+  )
+const sum = (of: (round: ChaosReport) => number): number => rounds.reduce((total, round) => total + of(round), 0)
+const violations = sum((round) => round.violations.length)
+const report = {
+  server: server.version,
+  engine: engine?.version ?? null,
+  kills: sum(({ kills }) => Object.values(kills).reduce((total, count) => total + count, 0)),
+  acknowledged: sum((round) => round.acknowledged),
+  lost: sum((round) => round.lost),
+  violations,
+  rounds,
+}
+process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+const isRolledWell =
+  !values.rolling ||
+  rounds.every(({ acknowledged, told }) => told.marks.startsSeen + told.engine.startsSeen === acknowledged)
+const isWell = violations === 0 && rounds.every(({ slotsHeld }) => slotsHeld === 0) && isRolledWell
+process.exitCode = isWell && report.kills >= Number(values.kills) ? 0 : 1

@@ -1,27 +1,41 @@
+/** The short form of `npm run chaos`: a cluster on one broker, then one on three, of which one is killed at a time. */
 import { expect, it } from "vitest"
 import { chaos } from "../chaos/chaos.ts"
-import { describeWithNats } from "../support/require.ts"
+import { describeWithNats, engineIfAny } from "../support/require.ts"
 import { chosenSeed, seeded } from "../support/seeded.ts"
 
-/** The short form of `npm run chaos`. */
+const ROUNDS = [
+  { brokers: 1, kills: 14, tasks: 1_500 },
+  { brokers: 3, kills: 7, tasks: 500 },
+] as const
+
 describeWithNats("kill -9 of everything that a cluster is made of", "newest", (server) => {
-  it("I1 I2 I6 I7 is every acknowledged task ended once, whatever dies, one at a time and all at once?", async () => {
-    const random = seeded(chosenSeed())
-    const note = (text: string): void => void process.stdout.write(`chaos drill, seed ${random.seed}: ${text}\n`)
-    const report = await chaos(server, {
-      random,
-      tasks: 150,
-      kills: 7,
-      lanes: 16,
-      pauseMsMax: 2_000,
-      downMsMax: 1_000,
-      signal: "SIGKILL",
-      note,
-    })
-    note(JSON.stringify(report))
-    expect(report.violations).toEqual([])
-    expect(report.slotsHeld).toBe(0)
-    expect(Object.values(report.kills).reduce((sum, count) => sum + count, 0)).toBe(7)
-    expect(report.acknowledged).toBeGreaterThanOrEqual(150)
-  })
+  it.each(ROUNDS)(
+    "I1 I2 I6 I7 I9 with $brokers broker(s), is each of $tasks tasks ended once, whatever dies in $kills kills?",
+    async ({ brokers, kills, tasks }) => {
+      const random = seeded(chosenSeed())
+      const note = (text: string): void => void process.stdout.write(`chaos drill, seed ${random.seed}: ${text}\n`)
+      const engine = engineIfAny()
+      if (engine === null) note("no engine answers: programs alone, no containers")
+      const report = await chaos(server, {
+        random,
+        tasks,
+        kills,
+        brokers,
+        engine,
+        containerEvery: 25,
+        lanes: 64,
+        pauseMsMax: 2_000,
+        downMsMax: 1_000,
+        signal: "SIGKILL",
+        note,
+      })
+      note(JSON.stringify(report))
+      expect(report).toMatchObject({ violations: [], lost: 0, slotsHeld: 0 })
+      expect(report.ends).toBe(report.attempts)
+      expect(Object.values(report.kills).reduce((sum, count) => sum + count, 0)).toBe(kills)
+      expect(report.acknowledged).toBeGreaterThanOrEqual(tasks)
+      if (engine !== null) expect(report.told.engine.startsSeen).toBeGreaterThanOrEqual(report.told.engine.tasks)
+    },
+  )
 })

@@ -8,7 +8,9 @@ import { EXIT } from "../../gateway/cli/exitCode.ts"
 import type { BerthClient } from "../../gateway/client/index.ts"
 import { check } from "../chaos/checker.ts"
 import { load, type LoadReport } from "../chaos/load.ts"
-import { allReady, ClusterProcesses, marksOf, type NodeChoice } from "../support/clusterProcesses.ts"
+import { programOf } from "../chaos/orders.ts"
+import { markedSigns } from "../chaos/starts.ts"
+import { allReady, ClusterProcesses, type NodeChoice } from "../support/clusterProcesses.ts"
 import { type Build, newerBuild } from "../support/newerBuild.ts"
 import { describeWithNats } from "../support/require.ts"
 import { chosenSeed, seeded } from "../support/seeded.ts"
@@ -62,7 +64,8 @@ describeWithNats("an upgrade, node by node", "newest", (server) => {
     clients = await Promise.all([gateways, gateways.toReversed()].map((urls) => cluster.client(...urls)))
     const random = seeded(chosenSeed())
     const marks = join(cluster.folder, "marks")
-    loaded = load({ clients, random, marks, lanes: 4, tasks: 20, goesOn: () => isLoading })
+    const orderOf = (number: number) => programOf({ random, marks }, number)
+    loaded = load({ clients, orderOf, lanes: 4, tasks: 20, goesOn: () => isLoading })
     // Whoever waits for it hears of its failure.
     loaded.catch(() => {})
   })
@@ -130,14 +133,14 @@ describeWithNats("an upgrade, node by node", "newest", (server) => {
   it("I1 I2 has lost nothing and run nothing twice", async () => {
     isLoading = false
     const books = await loaded
-    const marks = marksOf(join(cluster.folder, "marks"))
-    const verdict = await check(clients[1]!, books.watched, marks)
+    const marks = markedSigns(join(cluster.folder, "marks"))
+    const verdict = await check(clients[1]!, books.watched, { marks, engine: [] })
     expect([...books.faults, ...verdict.violations]).toEqual([])
-    expect(books.watched.map(({ word }) => [word, marks.get(word)])).toEqual(books.watched.map(({ word }) => [word, 1]))
+    expect(verdict.told.marks.startsSeen).toBe(books.watched.length)
     expect((await clients[0]!.queue()).slotsHeld).toBe(0)
-    const { adoptions, byStatus, losses } = verdict
+    const { adoptions, byStatus, workerLosses } = verdict
     note(
-      `${books.acknowledged} tasks, ${JSON.stringify(byStatus)}, ${adoptions} adopted, ${losses} lost and taken over`,
+      `${books.acknowledged} tasks, ${JSON.stringify(byStatus)}, ${adoptions} adopted, ${workerLosses} lost and taken over`,
     )
   })
 })

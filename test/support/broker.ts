@@ -114,6 +114,26 @@ export class Broker {
   }
 }
 
+/** One that is alone, or three that make a cluster; resolves when they serve. */
+export async function startBrokers(
+  server: FoundNats,
+  dir: string,
+  count: 1 | 3,
+  settings: BrokerSettings = {},
+): Promise<readonly Broker[]> {
+  const names = ["n1", "n2", "n3"].slice(0, count)
+  const places = await Promise.all(names.map((name) => freePlace(name, dir)))
+  const brokers = places.map((place) => new Broker(server, place, count > 1 ? places : [], settings))
+  for (const broker of brokers) broker.start()
+  try {
+    await Promise.all(brokers.map((broker) => broker.ready()))
+    return brokers
+  } catch (error) {
+    await Promise.all(brokers.map((broker) => broker.stop("SIGKILL")))
+    throw error
+  }
+}
+
 function configOf(place: BrokerPlace, peers: readonly BrokerPlace[], settings: BrokerSettings): readonly string[] {
   const { jetstream = true, lines = [], storeBytesMax, syncAlways = true } = settings
   const sync = syncAlways ? ", sync_interval: always" : ""

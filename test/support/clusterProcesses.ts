@@ -6,13 +6,18 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { type BerthClient, type ConnectOptions, connect } from "../../gateway/client/index.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
 import { mintToken, SECRET_FILE, secretOf } from "../../gateway/server/secret.ts"
-import { Broker, freePlace } from "./broker.ts"
+import { type Broker, startBrokers } from "./broker.ts"
 import { launchServer, type Ready, type ServerChoice, type ServerProcess, startServer } from "./serverProcess.ts"
 
 const LOOK_MS = 20
 const TOKEN_LIFE_MS = 3_600_000
 
-export type ClusterNode = ServerProcess & { readonly name: string; readonly at: Ready; readonly roles: string }
+export interface ClusterNode extends ServerProcess {
+  readonly name: string
+  readonly at: Ready
+  readonly roles: string
+  readonly choice: NodeChoice
+}
 
 /** What /ready says. */
 export interface Readiness {
@@ -23,12 +28,8 @@ export interface Readiness {
   readonly checkpointSeq: number
 }
 
-export interface NodeChoice {
-  readonly slots?: number
-  readonly env?: Readonly<Record<string, string>>
-  readonly executor?: "docker" | "process"
-  /** Main file of the build that it runs. Default: the shipped one's. */
-  readonly main?: string
+/** How a node is started; by default it runs programs as processes, 4 at once. */
+export interface NodeChoice extends Omit<ServerChoice, "dataDir" | "port"> {
   /** Port of what lies between the node and the broker. Default: nothing does. */
   readonly wirePort?: number
 }
@@ -49,14 +50,9 @@ export class ClusterProcesses {
     this.brokers = brokers
   }
 
-  static async open(server: FoundNats, { brokers: count = 1 }: ClusterWish = {}): Promise<ClusterProcesses> {
+  static async open(server: FoundNats, { brokers = 1 }: ClusterWish = {}): Promise<ClusterProcesses> {
     const folder = mkdtempSync(join(tmpdir(), "berth-cluster-"))
-    const names = Array.from({ length: count }, (_, n) => `n${n + 1}`)
-    const places = await Promise.all(names.map((name) => freePlace(name, folder)))
-    const brokers = places.map((place) => new Broker(server, place, count > 1 ? places : []))
-    for (const broker of brokers) broker.start()
-    await Promise.all(brokers.map((broker) => broker.ready()))
-    return new ClusterProcesses(folder, brokers)
+    return new ClusterProcesses(folder, await startBrokers(server, folder, brokers))
   }
 
   /** The first broker; the only one, unless three were asked for. */
@@ -69,9 +65,9 @@ export class ClusterProcesses {
   }
 
   /** Starts a node, on the port and the data directory that one of this name had before. */
-  async start(name: string, roles: string, choice: NodeChoice = {}) {
+  async start(name: string, roles: string, choice: NodeChoice = {}): Promise<ClusterNode> {
     const server = await startServer(this.#choiceOf(name, roles, choice))
-    const node: ClusterNode = { ...server, name, roles }
+    const node: ClusterNode = { ...server, name, roles, choice }
     this.#nodes.set(name, node)
     return node
   }
@@ -81,24 +77,25 @@ export class ClusterProcesses {
     return launchServer(this.#choiceOf(name, roles, choice))
   }
 
-  #choiceOf(
-    name: string,
-    roles: string,
-    { env = {}, executor = "process", main, slots = 4, wirePort }: NodeChoice,
-  ): ServerChoice {
+  #choiceOf(name: string, roles: string, { wirePort, ...choice }: NodeChoice): ServerChoice {
     const before = this.#nodes.get(name)
     const urls = wirePort === undefined ? this.brokers.map(({ url }) => url) : [`nats://127.0.0.1:${wirePort}`]
     const monitors = this.brokers.map(({ monitor }) => monitor)
     const replicas = this.brokers.length > 1 ? ["--replicas", String(this.brokers.length)] : []
+    const cluster = ["--nats", urls.join(), "--nats-monitor", monitors.join(), "--role", roles, ...replicas]
     return {
-      ...(main === undefined ? {} : { main }),
+      executor: "process",
+      slots: 4,
+      ...choice,
       dataDir: join(this.folder, name),
       port: before === undefined ? 0 : Number(new URL(before.at.url).port),
-      slots,
-      executor,
-      env,
-      flags: ["--nats", urls.join(), "--nats-monitor", monitors.join(), "--role", roles, ...replicas],
+      flags: [...cluster, ...(choice.flags ?? [])],
     }
+  }
+
+  /** Starts a node that has ended as it was started before. */
+  again({ choice, name, roles }: ClusterNode): Promise<ClusterNode> {
+    return this.start(name, roles, choice)
   }
 
   /** A client that knows all these gateways. */

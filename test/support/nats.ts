@@ -11,7 +11,7 @@ import { Clock } from "../../core/ports/clock.ts"
 import { Random } from "../../core/ports/random.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
 import { type JetstreamOptions, jetstreamPorts } from "../../store/jetstream/index.ts"
-import { Broker, type BrokerSettings, freePlace } from "./broker.ts"
+import { type Broker, type BrokerSettings, startBrokers } from "./broker.ts"
 import { liveClock, seededRandom } from "./clock.ts"
 
 /** A cluster of three that has just begun takes a while to agree on who leads. */
@@ -28,23 +28,16 @@ export interface RigSettings extends BrokerSettings {
 
 /** Registers brokers for the suite around it. */
 export class NatsRig {
-  readonly #server: FoundNats
   readonly #settings: RigSettings
   #dir = ""
   #brokers: readonly Broker[] = []
   #clusters = 0
 
   constructor(server: FoundNats, settings: RigSettings = {}) {
-    this.#server = server
     this.#settings = settings
     beforeAll(async () => {
       this.#dir = mkdtempSync(join(tmpdir(), "berth-broker-"))
-      const names = settings.nodes === 3 ? ["n1", "n2", "n3"] : ["n1"]
-      const places = await Promise.all(names.map((name) => freePlace(name, this.#dir)))
-      const peers = places.length > 1 ? places : []
-      this.#brokers = places.map((place) => new Broker(this.#server, place, peers, settings))
-      for (const broker of this.#brokers) broker.start()
-      await Promise.all(this.#brokers.map((broker) => broker.ready()))
+      this.#brokers = await startBrokers(server, this.#dir, settings.nodes ?? 1, settings)
     }, SET_UP_MS)
     afterAll(async () => {
       await Promise.all(this.#brokers.map((broker) => broker.stop("SIGTERM")))

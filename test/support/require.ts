@@ -34,6 +34,12 @@ const servers = await findNats()
 export const describeWithDocker = (title: string, body: (engine: FoundEngine) => void): void =>
   suite(title, "docker", docker, "no engine answers; see npm run provision", body)
 
+/** The engine, for a suite that asks less where there is none, and says so. */
+export function engineIfAny(): FoundEngine | null {
+  if (docker === null && required.has("docker")) throw new Error("BERTH_REQUIRE names docker, but no engine answers")
+  return docker
+}
+
 /**
  * Registers a suite that needs a nats-server of the series.
  * @public

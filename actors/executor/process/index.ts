@@ -109,7 +109,8 @@ export const processExecutor = (options: ProcessExecutorOptions): ExecutorShape 
   return {
     name: "process",
     kinds: ["runtime"],
-    engineId: Effect.succeed(`process:${options.hostId}`),
+    // Another server of this host has other places: it can neither adopt nor remove what runs in these.
+    engineId: Effect.succeed(`process:${options.hostId}:${root}`),
     isolations: Effect.succeed([]),
     accepting: () => true,
     create,

@@ -96,14 +96,24 @@ describe("what was left on this engine", () => {
     expect((await holderOf(it))?.worker).toBe("old")
   })
 
-  it("PD3 on another engine is the leader's: the dead one loses its right at once, and the task waits again", async () => {
-    const it = await left({ process: dead }, "e2")
+  it.each([
+    ["whose process is dead", { process: dead }],
+    ["that said that it goes", { process: dead, detached: true }],
+  ] as const)(
+    "PD1 by one %s is left to whoever comes to its engine, however many come before to others",
+    async (_, data) => {
+      const it = await left(data, "e2")
+      await it.start("e1")
+      await it.rig.manual.advance(LEASE_MS / 2)
+      expect((await holderOf(it))?.worker).toBe("old")
+      const fresh = await it.start("e2")
+      expect(await holderOf(it)).toMatchObject({ worker: fresh.role.worker.name, epoch: 2, runEpoch: 1 })
+    },
+  )
+
+  it("PD1 on an engine to which nobody comes is given back when the lease of the dead one is over", async () => {
+    const it = await left({ process: dead }, "e3")
     await it.start("e1")
-    await it.rig.advanceUntil(
-      async () => (await it.rig.state("t1")).status !== "running" || (await it.rig.state("t1")).epoch > 1,
-      "a loss",
-      3_000,
-    )
-    expect(await it.rig.state("t1")).toMatchObject({ workerDeaths: 1 })
+    await it.rig.advanceUntil(async () => (await it.rig.state("t1")).workerDeaths === 1, "a loss", 60_000)
   })
 })
