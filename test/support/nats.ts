@@ -107,3 +107,11 @@ export const openPorts = (options: JetstreamOptions, random = seededRandom(proce
       Layer.provide(Layer.succeedContext(Context.make(Clock, liveClock).pipe(Context.add(Random, random)))),
     ),
   ) satisfies Effect.Effect<unknown, BerthError, Scope.Scope>
+
+/** Stores bytes on a subject behind the adapter's back. */
+export const smuggle = (rig: NatsRig, subject: string, bytes: Uint8Array): Effect.Effect<void> =>
+  Effect.scoped(
+    Effect.flatMap(rig.manager, (manager) =>
+      Effect.promise(async () => void (await manager.jetstream().publish(subject, bytes))),
+    ),
+  )
