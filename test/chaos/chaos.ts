@@ -47,17 +47,17 @@ const SLOTS = 16
 const CONTAINER_SLOTS = 4
 
 async function startNodes(cluster: ClusterProcesses, engine: FoundEngine | null) {
-  const leaders = ["l1", "l2"].map((name) => cluster.start(name, "leader"))
-  const gateways = await Promise.all(["g1", "g2"].map((name) => cluster.start(name, "gateway")))
-  await Promise.all(leaders)
   const main = join(import.meta.dirname, "handlerNode.ts")
   const handling = { slots: SLOTS, main, env: { NODE_OPTIONS: "--import tsx" } }
-  await Promise.all(["w1", "w2"].map((name) => cluster.start(name, "worker", handling)))
+  const workers = ["w1", "w2"].map((name) => cluster.start(name, "worker", handling))
   if (engine !== null) {
     const flags = ["--pool", CONTAINERS]
     const choice = { slots: CONTAINER_SLOTS, executor: "docker", engine: engine.host, flags } as const
-    await Promise.all(["c1", "c2"].map((name) => cluster.start(name, "worker", choice)))
+    workers.push(...["c1", "c2"].map((name) => cluster.start(name, "worker", choice)))
   }
+  const leaders = ["l1", "l2"].map((name) => cluster.start(name, "leader"))
+  const gateways = await Promise.all(["g1", "g2"].map((name) => cluster.start(name, "gateway")))
+  await Promise.all([...leaders, ...workers])
   await allReady(cluster.nodes)
   return gateways
 }
@@ -117,7 +117,9 @@ export async function chaos(server: FoundNats, plan: ChaosPlan): Promise<ChaosRe
     process.stdout.write(`${cluster.logs()}\n`)
     throw error
   } finally {
+    // Its file lies in the folder that goes, and the engine tells of other clusters, too.
+    await book.stop()
     await cluster.close()
-    await book.close(clusterId)
+    if (clusterId !== null) await book.clean(clusterId)
   }
 }

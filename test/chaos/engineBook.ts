@@ -13,13 +13,17 @@ export interface EngineBook {
   readonly signs: (cluster: string) => readonly Sign[]
   /** Waits until no attempt's container is there any more; tells which are, if that does not come. */
   readonly left: (cluster: string) => Promise<readonly string[]>
-  readonly close: (cluster: string | null) => Promise<void>
+  /** Writes nothing more. */
+  readonly stop: () => Promise<void>
+  /** Removes what a drill that failed has left. */
+  readonly clean: (cluster: string) => Promise<void>
 }
 
 const NONE: EngineBook = {
   signs: () => [],
   left: () => Promise.resolve([]),
-  close: () => Promise.resolve(),
+  stop: () => Promise.resolve(),
+  clean: () => Promise.resolve(),
 }
 
 /** Resolves when the engine has said that it will tell; at once where there is none. */
@@ -37,9 +41,7 @@ export async function openEngineBook(engine: FoundEngine | null, folder: string)
   return {
     signs: (cluster) => engineSigns(witness.seen(cluster)),
     left,
-    close: async (cluster) => {
-      await witness.stop()
-      if (cluster !== null) await removeContainersOf(engine, cluster)
-    },
+    stop: witness.stop,
+    clean: (cluster) => removeContainersOf(engine, cluster),
   }
 }

@@ -13,8 +13,9 @@ import { CONTAINERS } from "./orders.ts"
 
 /** `container`: a worker whose programs run on an engine. `broker`: the only one, or one of three. */
 const KINDS = ["worker", "container", "gateway", "leader", "leader", "broker", "everything"] as const
+const KINDS_OF_THREE = ["worker", "container", "gateway", "leader", "broker", "broker", "everything"] as const
 const ROLLED_KINDS = ["worker", "container", "gateway", "leader", "worker"] as const
-export type Victim = (typeof KINDS)[number]
+type Victim = (typeof KINDS)[number]
 
 export interface KillerOptions {
   readonly cluster: ClusterProcesses
@@ -93,7 +94,8 @@ export async function kill(options: KillerOptions): Promise<KillReport> {
     await brokersAgain(brokers)
     await Promise.all(nodes.map((node) => cluster.again(node)))
   }
-  const kinds = (signal === "SIGKILL" ? KINDS : ROLLED_KINDS).filter(
+  const killed = cluster.brokers.length > 1 ? KINDS_OF_THREE : KINDS
+  const kinds = (signal === "SIGKILL" ? killed : ROLLED_KINDS).filter(
     (kind) => kind !== "container" || cluster.nodes.some((node) => isMeant(kind, node)),
   )
   for (const victim of orderOf(kinds, options.kills, random)) {

@@ -22,7 +22,7 @@ const note = (text: string): void => void process.stderr.write(`${text}\n`)
 const [server] = await findNats()
 if (server === undefined) throw new Error("no nats-server was found: npm run provision -- nats")
 const engine = await findDocker()
-if (engine === null) note("no engine answers: programs alone, no containers")
+if (engine === null) note("no engine answers: programs and handlers alone, no containers")
 const parts = values.brokers.split(",").map((count): 1 | 3 => {
   if (count !== "1" && count !== "3") throw new Error(`there can be 1 broker or 3, not ${count}`)
   return count === "3" ? 3 : 1
