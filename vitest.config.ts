@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Four projects by what they need. The groups run one after another: only the first uses both cores, so that no test
- * that waits for an engine or a process competes with one that computes.
+ * Projects by what they need. The groups run one after another, two files at a time; what measures its neighbours, memory or
+ * delays runs by itself, so that nothing else is measured.
  */
+const ALONE = ["test/drills/{hostile,output,isolation,clock}.test.ts"]
+
 export default defineConfig({
   test: {
     environment: "node",
@@ -49,12 +51,23 @@ export default defineConfig({
         test: {
           name: "e2e",
           globalSetup: ["test/support/canarySearch.ts"],
-          include: ["test/{e2e,hostile,abuse}/**/*.test.ts"],
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "hostile",
+          include: ["test/{hostile,abuse}/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -62,11 +75,23 @@ export default defineConfig({
         test: {
           name: "drills",
           include: ["test/drills/**/*.test.ts"],
+          exclude: ALONE,
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "drillsAlone",
+          include: ALONE,
           testTimeout: 600_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
           fileParallelism: false,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 6 },
         },
       },
     ],

@@ -53,6 +53,8 @@ export async function dial(options: DialOptions): Promise<NatsConnection> {
     ignoreAuthErrorAbort: true,
     pingInterval: PING_MS,
     maxPingOut: PINGS_UNANSWERED_MAX,
+    // Otherwise every request makes two errors beforehand, for their stacks; ours tell what was asked.
+    noAsyncTraces: true,
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(authenticator === null ? {} : { authenticator }),
     ...(tls === null ? {} : { tls }),
