@@ -239,7 +239,11 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
         trouble: fake.ready ? null : "not yet",
         headSeq: seq,
         checkpointSeq: seq,
-        recordLevel: { inForce: 1, readable: 1, heldBackBy: [] },
+        recordLevel: {
+          inForce: 1,
+          readable: 2,
+          heldBackBy: [{ node: "n7", version: "0.0.0", roles: ["gateway", "leader"], host: "h1", level: 1 }],
+        },
         executors: [],
         backends: [],
         slotDrift: 0,

@@ -130,6 +130,14 @@ describe("the other commands", () => {
     expect(host.err()).toContain("NOT_FOUND")
   })
 
+  it("system says who keeps the level of records from being raised", async () => {
+    const host = await cli.host()
+    expect(await host.run("system")).toBe(0)
+    expect(host.out()).toMatch(
+      /^records +level 1, this node reads up to 2, held back by n7 \(gateway, leader 0\.0\.0 on h1\)$/m,
+    )
+  })
+
   it("get, queue and system answer people and programs", async () => {
     const host = await cli.host()
     cli.door.tasks.add("ann", { labels: { team: "a" } })

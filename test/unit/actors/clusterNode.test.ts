@@ -3,7 +3,7 @@ import { Effect, Exit, Scope } from "effect"
 import { afterEach, describe, expect, it } from "vitest"
 import { handlerExecutor } from "../../../actors/executor/handler/index.ts"
 import { type BerthNode, startNode } from "../../../actors/node.ts"
-import { resolveConfig } from "../../../core/config.ts"
+import { type ConfigInput, resolveConfig } from "../../../core/config.ts"
 import type { BerthError } from "../../../core/errors.ts"
 import { NODE_LEASES, nodeLeaseData, nodeLeaseName } from "../../../core/nodeLease.ts"
 import { CONTROL_SUBJECT } from "../../../core/record.ts"
@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close()
 })
 
-const cluster = () => {
+const cluster = (config: ConfigInput = {}) => {
   const rig = makeClusterRig(liveClock)
   const fatal: string[] = []
   const handler = handlerExecutor({ clock: liveClock, handlers: { echo: (input) => input } })
@@ -30,7 +30,7 @@ const cluster = () => {
     const scope = Effect.runSync(Scope.make())
     const works = roles.includes("worker")
     const starting = startNode({
-      config: resolveConfig({ leaderLeaseMs: 1_000, reconcileMs: 100 }),
+      config: resolveConfig({ leaderLeaseMs: 1_000, reconcileMs: 100, ...config }),
       clusterId: "c",
       nodeId,
       version: "0",
@@ -155,6 +155,19 @@ describe("nodes of a cluster", () => {
     expect(await run(rig.workers.list)).toEqual([])
     await leader.close()
     expect((await run(rig.leases.list(NODE_LEASES))).map(({ holder }) => holder)).toEqual(["g", "newer"])
+  })
+
+  it("N5 tell again that they are there when they were counted out", async () => {
+    const { rig, start } = cluster({ leaseMs: 1_000 })
+    await start("g", "gateway")
+    const [lease] = await run(rig.leases.list(NODE_LEASES))
+    await run(rig.leases.release(lease!))
+    let isBack = false
+    const look = (): boolean => {
+      void run(rig.leases.list(NODE_LEASES)).then((all) => (isBack = all.length === 1))
+      return isBack
+    }
+    await until(look, "its lease")
   })
 
   it("N5 do not start where records are beyond them, and end where they become so", async () => {

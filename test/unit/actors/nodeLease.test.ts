@@ -67,13 +67,30 @@ describe("a node of a cluster", () => {
     expect(await mine()).toBeNull()
   })
 
+  it("NL1 takes back what it told although a renewal of it was just on its way", async () => {
+    const { clock, enter, link, mine } = scene()
+    const renew: Leases["Service"]["renew"] = (lease, data) =>
+      Effect.andThen(link.leases.renew(lease, data), Effect.never)
+    const { close } = await enter({ ...link.leases, renew })
+    const { revision } = (await mine())!
+    await clock.advance(3_000)
+    expect((await mine())!.revision).toBeGreaterThan(revision)
+    await close()
+    expect(await mine()).toBeNull()
+  })
+
   it.each([false, true])(
     "NL1 RL3 does not start where records are beyond it, and tells nothing (alone: %s)",
     async (isAlone) => {
-      const { enter, mine, tellLevel } = scene(isAlone)
+      const { enter, link, tellLevel } = scene(isAlone)
       await run(tellLevel(RECORD_LEVEL_MAX + 1))
-      await expect(enter()).rejects.toMatchObject({ code: "SCHEMA_TOO_NEW" })
-      expect(await mine()).toBeNull()
+      const told: string[] = []
+      const acquire: Leases["Service"]["acquire"] = (name, holder, data) => {
+        told.push(name)
+        return link.leases.acquire(name, holder, data)
+      }
+      await expect(enter({ ...link.leases, acquire })).rejects.toMatchObject({ code: "SCHEMA_TOO_NEW" })
+      expect(told).toEqual([])
     },
   )
 

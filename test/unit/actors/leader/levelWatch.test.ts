@@ -8,6 +8,7 @@ import type { Lease } from "../../../../core/ports/leases.ts"
 import type { ControlRecord } from "../../../../core/record.ts"
 import { heldBackBy, levelAfter } from "../../../../core/recordLevel.ts"
 import { makeMemoryLeases } from "../../../../store/memory/index.ts"
+import { writeLevel } from "../../../../store/shared/writeLevel.ts"
 import { makeRig, type Rig } from "../../../support/actorRig.ts"
 import { wired } from "../../../support/clusterRig.ts"
 import { controlOf } from "../../../support/leaderRig.ts"
@@ -170,6 +171,27 @@ describe("the level of records", () => {
     await look(LEASE_MS - LOOK_MS)
     expect(await run(stored.read(nodeLeaseName("cut")))).not.toBeNull()
     expect(log.level()).toBe(1)
+  })
+
+  it("LV2 begins to wait anew after a time in which nobody could look: who was there then was not seen", async () => {
+    const { link, log, look } = await watched()
+    await look(LEASE_MS)
+    link.wire = "down"
+    await look(LEASE_MS)
+    link.wire = "up"
+    await look(LEASE_MS)
+    expect(log.level()).toBe(1)
+    await look(LOOK_MS)
+    expect(log.level()).toBe(3)
+  })
+
+  it("RL1 is not lowered by the term of a leader that has not heard of it yet", async () => {
+    const { control, rig, run } = await watched()
+    await run(control.raiseLevel(2))
+    const unaware = { ...rig.log, ...writeLevel() }
+    await run(makeControlLog({ ...rig, log: unaware, isAlone: false, node: "next" }).beginTerm)
+    expect((await levelsOf(rig)).at(-1)).toEqual(["termBegan", 2])
+    expect(unaware.level()).toBe(2)
   })
 
   it("RL2 is the highest at once where a node is alone", async () => {
