@@ -47,9 +47,8 @@ const SLOTS = 16
 const CONTAINER_SLOTS = 4
 
 async function startNodes(cluster: ClusterProcesses, engine: FoundEngine | null) {
-  const main = join(import.meta.dirname, "handlerNode.ts")
-  const handling = { slots: SLOTS, main, env: { NODE_OPTIONS: "--import tsx" } }
-  const workers = ["w1", "w2"].map((name) => cluster.start(name, "worker", handling))
+  const main = join(import.meta.dirname, "handlerNode.mjs")
+  const workers = ["w1", "w2"].map((name) => cluster.start(name, "worker", { slots: SLOTS, main }))
   if (engine !== null) {
     const flags = ["--pool", CONTAINERS]
     const choice = { slots: CONTAINER_SLOTS, executor: "docker", engine: engine.host, flags } as const

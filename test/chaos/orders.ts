@@ -44,7 +44,7 @@ const MARKING = `echo "start $PWD" >> "$1"
 for ((n = 1; n <= $2; n++)); do echo "line $n"; [ "$3" = 0 ] || sleep "$3"; done
 echo "end $PWD" >> "$1"`
 
-/** What the handler of handlerNode.ts is given. */
+/** What the handler of handlerNode.mjs is given. */
 export interface MarkInput {
   readonly marks: string
   readonly word: string
