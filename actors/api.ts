@@ -200,5 +200,7 @@ export class TaskService extends Context.Service<
     readonly artifact: (principal: Principal, taskId: string, path: string) => Answer<Uint8Array>
     /** Sequence of the newest durable entry that this node knows. */
     readonly headSeq: Answer<Seq>
+    /** Reads of this node show everything up to here: what the answer to a read may promise of others. */
+    readonly seenSeq: Answer<Seq>
   }
 >()("actors/TaskService") {}

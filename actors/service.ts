@@ -163,5 +163,6 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
       )
     }),
     headSeq: deps.head,
+    seenSeq: readModel.checkpoint,
   }
 }

@@ -2,83 +2,149 @@
  * The log in order from a sequence, for ever, over an ordered consumer: one that the client makes anew from where it was
  * whenever the broker lost it or a message did not arrive.
  *
+ *   consumer ──quiet, and the log has more──▶ one by one ──a consumer can be had──▶ consumer
+ *
  *   F1. Each entry once and in log order; a purged one is not there, and nothing stands in for it.
  *   F2. A reader that does nothing asks for nothing: at most one request of messages waits in memory.
  *   F3. Nobody waits for what is still on its way: a batch is what has arrived.
  *   F4. Closing the scope ends the consumer, also while it waits.
+ *   F5. A consumer lives on one server and dies with it, which its client takes many seconds to notice. So when nothing came for
+ *       a while, the stream's leader is asked whether there is more; then what there is is read one by one, as long as no
+ *       other consumer can be had.
  */
-import { type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream"
-import { Effect, type Scope, Stream } from "effect"
+import type { StoredMsg } from "@nats-io/jetstream"
+import { Effect, Result, type Scope, Stream } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
 import type { Seq } from "../../core/record.ts"
+import { Arrivals, Opening } from "./feedConsumer.ts"
 import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
 
-const BATCH_MAX = 1_000
-const BATCH_BYTES_MAX = 8 * 1024 * 1024
-/** Messages asked for at a time. */
-const REQUEST_MAX = 500
-/** How long one request stands; half of it without a sign of life makes the consumer anew. */
-const REQUEST_MS = 5_000
+/** Without a message for so long the log is asked; longer after each consumer that brought nothing. */
+const QUIET_MS = 1_000
+const QUIET_MS_MAX = 8_000
+/** Messages read one by one before another consumer is tried. */
+const STEPS_MAX = 100
+/** Between two looks while there is no consumer. */
+const STEP_MS = 50
+/** After a consumer that could not be had. */
+const AGAIN_MS = 500
+const ANY = ">"
 
-export const logFeed = <A>(
-  link: Link,
-  stream: string,
-  afterSeq: Seq,
-  decode: (seq: Seq, subject: string, bytes: Uint8Array) => A,
-): Stream.Stream<readonly A[], BerthError> =>
+type Message = Pick<StoredMsg, "seq" | "subject" | "data">
+
+export interface FeedOptions<A> {
+  readonly link: Link
+  readonly clock: Clock["Service"]
+  readonly stream: string
+  readonly decode: (seq: Seq, subject: string, bytes: Uint8Array) => A
+}
+
+export const logFeed = <A>(options: FeedOptions<A>, afterSeq: Seq): Stream.Stream<readonly A[], BerthError> =>
   Stream.unwrap(
-    Effect.map(consume(link, stream, afterSeq), (messages) => {
-      const nextBatch = batches(messages[Symbol.asyncIterator]())
-      const failed = storeError("following the log")
-      const batch = Effect.tryPromise({ try: nextBatch, catch: failed }).pipe(
-        Effect.flatMap((found) =>
-          found.length === 0
-            ? Effect.fail(berthError("STORE_UNAVAILABLE", "following the log: the broker ended the feed"))
-            : Effect.try({ try: () => found.map((each) => decode(each.seq, each.subject, each.data)), catch: failed }),
-        ),
-      )
+    Effect.map(follow(options, afterSeq), (follower) => {
+      const decoded = (found: readonly Message[]): readonly A[] =>
+        found.map((each) => options.decode(each.seq, each.subject, each.data))
+      const batch = Effect.flatMap(follower.next, (found) => Effect.try({ try: () => decoded(found), catch: failed }))
       return Stream.unfold(null, () => Effect.map(batch, (entries) => [entries, null] as const))
     }),
   )
 
-const consume = (link: Link, stream: string, afterSeq: Seq): Effect.Effect<ConsumerMessages, BerthError, Scope.Scope> =>
+const failed = storeError("following the log")
+const follow = (
+  options: Omit<FeedOptions<unknown>, "decode">,
+  afterSeq: Seq,
+): Effect.Effect<Follower, never, Scope.Scope> =>
   Effect.acquireRelease(
-    link.ask("following the log", async () => {
-      const consumer = await link.js.consumers.get(stream, {
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: afterSeq + 1,
-      })
-      return consumer.consume({ max_messages: REQUEST_MAX, expires: REQUEST_MS })
-    }),
-    // Nobody waits for the broker's last word: the consumer also ends by itself.
-    (messages) => Effect.sync(() => messages.stop()),
+    Effect.sync(() => new Follower(options, afterSeq)),
+    (made) => Effect.sync(() => made.drop()),
   )
 
-/**
- * Batches of what has arrived: F3. However fast others write, a reader hears at once what came first. The message that is
- * waited for when a batch ends begins the next one.
- */
-function batches(iterator: AsyncIterator<JsMsg>): () => Promise<readonly JsMsg[]> {
-  let waitedFor: Promise<IteratorResult<JsMsg>> | null = null
-  return async () => {
-    const batch: JsMsg[] = []
-    let bytes = 0
-    let arrived = await (waitedFor ?? iterator.next())
-    waitedFor = null
-    const over = new Promise<null>((resolve) => setImmediate(resolve, null))
-    while (arrived.done !== true) {
-      batch.push(arrived.value)
-      bytes += arrived.value.data.byteLength
-      if (batch.length >= BATCH_MAX || bytes >= BATCH_BYTES_MAX) break
-      waitedFor = iterator.next()
-      // It fails for the next batch; until then nobody listens.
-      waitedFor.catch(() => {})
-      const next = await Promise.race([waitedFor, over])
-      if (next === null) break
-      waitedFor = null
-      arrived = next
-    }
-    return batch
+class Follower {
+  readonly #options: Omit<FeedOptions<unknown>, "decode">
+  #position: Seq
+  #arrivals: Arrivals | null = null
+  #opening: Opening | null = null
+  #quietMs = QUIET_MS
+
+  constructor(options: Omit<FeedOptions<unknown>, "decode">, afterSeq: Seq) {
+    this.#options = options
+    this.#position = afterSeq
+  }
+
+  /** Nobody waits for the broker's last word: a consumer also ends by itself. */
+  drop(): void {
+    this.#arrivals?.stop()
+    this.#arrivals = null
+    this.#opening?.abandon()
+    this.#opening = null
+  }
+
+  /** At least one message, as soon as there is one. */
+  readonly next: Effect.Effect<readonly Message[], BerthError> = Effect.suspend(() =>
+    Effect.gen({ self: this }, function* () {
+      for (;;) {
+        const found = this.#arrivals === null ? yield* this.#steps() : yield* this.#delivered(this.#arrivals)
+        this.#position = found.at(-1)?.seq ?? this.#position
+        if (found.length > 0) return found
+      }
+    }),
+  )
+
+  #delivered(arrivals: Arrivals): Effect.Effect<readonly Message[], BerthError> {
+    const { clock } = this.#options
+    return Effect.gen({ self: this }, function* () {
+      const batch = yield* Effect.tryPromise({ try: () => arrivals.batch(clock, this.#quietMs), catch: failed })
+      if (batch === "over")
+        return yield* Effect.fail(berthError("STORE_UNAVAILABLE", "following the log: the broker ended the feed"))
+      if (batch !== "quiet") {
+        this.#quietMs = QUIET_MS
+        // A consumer that was long in coming begins where the feed was then.
+        return batch.filter(({ seq }) => seq > this.#position)
+      }
+      // F5
+      const missed = yield* this.#after(this.#position)
+      if (missed === null || arrivals.hasArrived) return []
+      this.#quietMs = Math.min(2 * this.#quietMs, QUIET_MS_MAX)
+      this.drop()
+      return [missed]
+    })
+  }
+
+  /** Without a consumer: one as soon as it can be had, and meanwhile what the log has. */
+  #steps(): Effect.Effect<readonly Message[], BerthError> {
+    const { clock, link, stream } = this.#options
+    return Effect.gen({ self: this }, function* () {
+      const isNew = this.#opening === null
+      const opening = (this.#opening ??= new Opening(link, stream, this.#position))
+      const opened = yield* Effect.raceFirst(opening.done, Effect.as(clock.sleep(isNew ? QUIET_MS : STEP_MS), null))
+      if (opened !== null) this.#opening = null
+      if (opened !== null && Result.isSuccess(opened)) {
+        this.#arrivals = new Arrivals(opened.success)
+        return []
+      }
+      const found = yield* this.#stored()
+      if (opened === null) return found
+      if (!opened.failure.retryable) return yield* Effect.fail(opened.failure)
+      if (found.length === 0) yield* clock.sleep(AGAIN_MS)
+      return found
+    })
+  }
+
+  #stored(): Effect.Effect<readonly Message[], BerthError> {
+    return Effect.gen({ self: this }, function* () {
+      const found: Message[] = []
+      while (found.length < STEPS_MAX) {
+        const message: Message | null = yield* this.#after(found.at(-1)?.seq ?? this.#position)
+        if (message === null) break
+        found.push(message)
+      }
+      return found
+    })
+  }
+
+  #after(seq: Seq): Effect.Effect<Message | null, BerthError> {
+    return this.#options.link.firstAfter(this.#options.stream, ANY, seq)
   }
 }

@@ -50,15 +50,15 @@ export const makeSharedFeed = (options: SharedFeedOptions): Effect.Effect<Shared
     let shared: Tail | null = null
     let isUnreadable = false
 
-    const own = (afterSeq: Seq): Batches => logFeed(link, stream, afterSeq, decode)
+    const own = (afterSeq: Seq): Batches => logFeed({ link, clock, stream, decode }, afterSeq)
 
+    const kept = (seq: Seq, subject: string, bytes: Uint8Array) => ({
+      entry: decode(seq, subject, bytes),
+      bytes: bytes.byteLength,
+    })
     const fill = (tail: Tail): Effect.Effect<void> =>
-      Stream.runForEach(
-        logFeed(link, stream, tail.head, (seq, subject, bytes) => ({
-          entry: decode(seq, subject, bytes),
-          bytes: bytes.byteLength,
-        })),
-        (kept) => Effect.sync(() => tail.push(kept)),
+      Stream.runForEach(logFeed({ link, clock, stream, decode: kept }, tail.head), (batch) =>
+        Effect.sync(() => tail.push(batch)),
       ).pipe(
         Effect.catch((error) => {
           if (error.retryable) return clock.sleep(AGAIN_MS)

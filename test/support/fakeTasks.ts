@@ -261,6 +261,7 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
         }),
       ),
     headSeq: Effect.sync(() => seq),
+    seenSeq: Effect.sync(() => seq),
   }
   return Object.assign(fake, {
     service,

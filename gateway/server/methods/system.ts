@@ -7,7 +7,7 @@ export const queueStats: Method<"queue.stats"> = {
   handle: ({ principal, tasks }) =>
     Effect.gen(function* () {
       const stats = yield* tasks.queueStats(principal)
-      return { stats, seq: yield* tasks.headSeq }
+      return { stats, seq: yield* tasks.seenSeq }
     }),
 }
 
@@ -15,7 +15,7 @@ export const workerList: Method<"worker.list"> = {
   role: "user",
   handle: ({ tasks }) =>
     Effect.gen(function* () {
-      return { workers: yield* tasks.workers, seq: yield* tasks.headSeq }
+      return { workers: yield* tasks.workers, seq: yield* tasks.seenSeq }
     }),
 }
 
@@ -23,13 +23,13 @@ export const workerDrain: Method<"worker.drain"> = {
   role: "admin",
   handle: ({ tasks }, { undo = false, worker }) =>
     Effect.gen(function* () {
-      return { worker: yield* tasks.drainWorker(worker, !undo), seq: yield* tasks.headSeq }
+      return { worker: yield* tasks.drainWorker(worker, !undo), seq: yield* tasks.seenSeq }
     }),
 }
 
 export const systemInfo: Method<"system.info"> = {
   role: "user",
-  handle: ({ tasks }) => Effect.map(tasks.systemInfo, (info) => ({ info, seq: info.headSeq })),
+  handle: ({ tasks }) => Effect.map(tasks.systemInfo, (info) => ({ info, seq: info.checkpointSeq })),
 }
 
 export const authRefresh: Method<"auth.refresh"> = {

@@ -50,7 +50,7 @@ export const list: Method<"task.list"> = {
         )
       const query = { ...filter, ...(owner === undefined ? {} : { owner }), cursor, rowsMax }
       const page = yield* tasks.list(principal, query, minSeq)
-      return { ...page, seq: yield* tasks.headSeq }
+      return { ...page, seq: yield* tasks.seenSeq }
     }),
 }
 
@@ -59,7 +59,7 @@ export const dlqList: Method<"dlq.list"> = {
   handle: ({ principal, tasks }, { minSeq = 0, cursor = null, rowsMax = LIST_PAGE_DEFAULT, ...filter }) =>
     Effect.gen(function* () {
       const page = yield* tasks.list(principal, { ...filter, dead: true, cursor, rowsMax }, minSeq)
-      return { ...page, seq: yield* tasks.headSeq }
+      return { ...page, seq: yield* tasks.seenSeq }
     }),
 }
 

@@ -1,0 +1,103 @@
+/** The consumer behind a feed: how it comes about, and what it brings. */
+import { type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream"
+import { Effect, Fiber, type Result } from "effect"
+import type { BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import type { Seq } from "../../core/record.ts"
+import type { Link } from "./link.ts"
+
+const BATCH_MAX = 1_000
+const BATCH_BYTES_MAX = 8 * 1024 * 1024
+/** Messages asked for at a time. */
+const REQUEST_MAX = 500
+/** How long one request stands. */
+const REQUEST_MS = 5_000
+
+/** A consumer that is being made, which takes as long as the brokers need to agree on who makes it. */
+export class Opening {
+  readonly done: Effect.Effect<Result.Result<ConsumerMessages, BerthError>>
+  #isAbandoned = false
+  #made: ConsumerMessages | null = null
+
+  constructor(link: Link, stream: string, position: Seq) {
+    const making = link.ask("following the log", async () => {
+      const consumer = await link.js.consumers.get(stream, {
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: position + 1,
+      })
+      this.#made = await consumer.consume({ max_messages: REQUEST_MAX, expires: REQUEST_MS })
+      if (this.#isAbandoned) this.#made.stop()
+      return this.#made
+    })
+    const failing = Effect.tapError(making, () => Effect.sync(() => this.abandon()))
+    this.done = Fiber.join(Effect.runFork(Effect.result(failing)))
+  }
+
+  /** Nobody takes it; also when it is there only later. */
+  abandon(): void {
+    this.#isAbandoned = true
+    this.#made?.stop()
+  }
+}
+
+/** What a consumer brings. The message that is waited for when a batch ends, or in vain, begins the next one. */
+export class Arrivals {
+  /** Something came that is in no batch yet. */
+  hasArrived = false
+  readonly #messages: ConsumerMessages
+  readonly #iterator: AsyncIterator<JsMsg>
+  #awaited: Promise<IteratorResult<JsMsg>> | null = null
+
+  constructor(messages: ConsumerMessages) {
+    this.#messages = messages
+    this.#iterator = messages[Symbol.asyncIterator]()
+  }
+
+  stop(): void {
+    this.#messages.stop()
+  }
+
+  /** What has arrived: however fast others write, a reader hears at once what came first. `quiet`: nothing came for `quietMs`. */
+  async batch(clock: Clock["Service"], quietMs: number): Promise<readonly JsMsg[] | "quiet" | "over"> {
+    const first = await this.#nextWithin(clock, quietMs)
+    if (first === null) return "quiet"
+    if (first.done === true) return "over"
+    const batch = [first.value]
+    let bytes = first.value.data.byteLength
+    const over = new Promise<null>((resolve) => setImmediate(resolve, null))
+    while (batch.length < BATCH_MAX && bytes < BATCH_BYTES_MAX) {
+      const next = await Promise.race([this.#next(), over])
+      if (next === null || next.done === true) break
+      this.#taken()
+      batch.push(next.value)
+      bytes += next.value.data.byteLength
+    }
+    return batch
+  }
+
+  async #nextWithin(clock: Clock["Service"], quietMs: number): Promise<IteratorResult<JsMsg> | null> {
+    let cancel = (): void => {}
+    const quiet = new Promise<null>((resolve) => {
+      cancel = clock.after(quietMs, () => resolve(null))
+    })
+    const first = await Promise.race([this.#next(), quiet]).finally(() => cancel())
+    if (first !== null) this.#taken()
+    return first
+  }
+
+  #next(): Promise<IteratorResult<JsMsg>> {
+    if (this.#awaited === null) {
+      const awaited = this.#iterator.next()
+      const arrived = (): void => void (this.hasArrived = true)
+      // It fails for whoever takes it; until then nobody may listen.
+      awaited.then(arrived, arrived)
+      this.#awaited = awaited
+    }
+    return this.#awaited
+  }
+
+  #taken(): void {
+    this.#awaited = null
+    this.hasArrived = false
+  }
+}

@@ -1,0 +1,78 @@
+/** Does a feed go on when its consumer has died without a word? */
+import { Effect, Stream } from "effect"
+import { describe, expect, it } from "vitest"
+import { berthError } from "../../../core/errors.ts"
+import { logFeed } from "../../../store/jetstream/feed.ts"
+import type { Link } from "../../../store/jetstream/link.ts"
+import { liveClock } from "../../support/clock.ts"
+
+/** A log of so many messages, whose consumers bring nothing beyond what `brings` says, one entry for each that is made. */
+const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[]) => {
+  const begun: number[] = []
+  const stopped: number[] = []
+  const message = (seq: number) => ({ seq, subject: "s", data: new Uint8Array(0) })
+  const consume = (index: number) => {
+    const given = brings[index] ?? []
+    if (given === "refused") throw berthError("STORE_UNAVAILABLE", "nobody makes consumers")
+    let at = 0
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: () =>
+          at < given.length
+            ? Promise.resolve({ done: false, value: message(given[at++] as number) })
+            : new Promise(() => {}),
+      }),
+      stop: () => void stopped.push(index),
+    }
+  }
+  const consumers = {
+    get: async (_: string, { opt_start_seq }: { readonly opt_start_seq: number }) => {
+      const index = begun.push(opt_start_seq) - 1
+      return { consume: async () => consume(index) }
+    },
+  }
+  const link = {
+    js: { consumers },
+    ask: (_: string, question: () => Promise<unknown>) => Effect.tryPromise({ try: question, catch: (error) => error }),
+    firstAfter: (_: string, __: string, seq: number) => Effect.succeed(seq < count ? message(seq + 1) : null),
+  }
+  return { link: link as unknown as Link, begun, stopped }
+}
+const read = (link: Link, entries: number): Promise<readonly number[]> =>
+  Effect.runPromise(
+    logFeed({ link, clock: liveClock, stream: "log", decode: (seq) => seq }, 0).pipe(
+      Stream.flattenIterable,
+      Stream.take(entries),
+      Stream.runCollect,
+      Effect.scoped,
+    ),
+  )
+
+describe("a feed", () => {
+  it("F5 F1 goes on with another consumer where the last one fell silent, each entry once", async () => {
+    const { begun, link, stopped } = linkOf(6, [
+      [1, 2],
+      [4, 5, 6],
+    ])
+    expect(await read(link, 6)).toEqual([1, 2, 3, 4, 5, 6])
+    expect(begun).toEqual([1, 4])
+    expect(stopped).toEqual([0, 1])
+  })
+
+  it("F5 reads one by one while no other consumer can be had", async () => {
+    const { begun, link } = linkOf(9, [[1], "refused", "refused", []])
+    expect(await read(link, 9)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    expect(begun.slice(0, 2)).toEqual([1, 3])
+  })
+
+  it("F5 leaves a consumer alone that is silent because there is nothing", async () => {
+    const { begun, link } = linkOf(2, [[1, 2]])
+    const late = Effect.runPromise(
+      Stream.runCollect(
+        Stream.take(logFeed({ link, clock: liveClock, stream: "log", decode: (seq) => seq }, 0), 2),
+      ).pipe(Effect.timeoutOption(2_500), Effect.scoped),
+    )
+    expect((await late)._tag).toBe("None")
+    expect(begun).toEqual([1])
+  })
+})
