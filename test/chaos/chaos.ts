@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import type { FoundEngine } from "../../gateway/provision/engine.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
-import { allReady, ClusterProcesses } from "../support/clusterProcesses.ts"
+import { allReady, type ClusterNode, ClusterProcesses, type NodeChoice } from "../support/clusterProcesses.ts"
 import type { Seeded } from "../support/seeded.ts"
 import { check, type Verdict } from "./checker.ts"
 import { openEngineBook } from "./engineBook.ts"
@@ -46,19 +46,23 @@ export interface ChaosReport extends Verdict {
 const SLOTS = 16
 const CONTAINER_SLOTS = 4
 
-async function startNodes(cluster: ClusterProcesses, engine: FoundEngine | null) {
+async function startNodes(cluster: ClusterProcesses, engine: FoundEngine | null): Promise<readonly ClusterNode[]> {
   const main = join(import.meta.dirname, "handlerNode.mjs")
-  const workers = ["w1", "w2"].map((name) => cluster.start(name, "worker", { slots: SLOTS, main }))
-  if (engine !== null) {
-    const flags = ["--pool", CONTAINERS]
-    const choice = { slots: CONTAINER_SLOTS, executor: "docker", engine: engine.host, flags } as const
-    workers.push(...["c1", "c2"].map((name) => cluster.start(name, "worker", choice)))
-  }
-  const leaders = ["l1", "l2"].map((name) => cluster.start(name, "leader"))
-  const gateways = await Promise.all(["g1", "g2"].map((name) => cluster.start(name, "gateway")))
-  await Promise.all([...leaders, ...workers])
+  const flags = ["--pool", CONTAINERS]
+  const nodes: readonly (readonly [name: string, roles: string, choice?: NodeChoice])[] = [
+    ["l1", "leader"],
+    ["l2", "leader"],
+    ["g1", "gateway"],
+    ["g2", "gateway"],
+    ["w1", "worker", { slots: SLOTS, main }],
+    ["w2", "worker", { slots: SLOTS, main }],
+  ]
+  const containing: NodeChoice = { slots: CONTAINER_SLOTS, executor: "docker", engine: engine?.host ?? "", flags }
+  const all =
+    engine === null ? nodes : [...nodes, ["c1", "worker", containing] as const, ["c2", "worker", containing] as const]
+  await Promise.all(all.map(([name, roles, choice]) => cluster.start(name, roles, choice)))
   await allReady(cluster.nodes)
-  return gateways
+  return cluster.nodes.filter(({ roles }) => roles === "gateway")
 }
 
 const secondsSince = (monoMs: number): number => Math.round((performance.now() - monoMs) / 1_000)
