@@ -101,6 +101,27 @@ describeWithNats("a cluster on three brokers, as its clients see it", "newest", 
     }
   })
 
+  if (IS_LONG)
+    it("I2 does a task of a worker that was killed run elsewhere, a lease of three replicas, a grace and a start later?", async () => {
+      const client = await cluster.client(node("g2"))
+      const words = Array.from({ length: 8 }, (_, n) => `orphan-${n}`)
+      const handles = await Promise.all(words.map((word) => client.submit(marking(marks, word, 100_000, 200))))
+      while (words.some((word) => !marksOf(marks).has(word))) await sleep(50)
+      const tasks = await Promise.all(handles.map((handle) => handle.get()))
+      const again = (word: string): boolean => (marksOf(marks).get(word) ?? 0) > 1
+      const killedMonoMs = performance.now()
+      await node("w1").end("SIGKILL")
+      while (!words.some(again)) await sleep(50)
+      const dead = tasks[words.findIndex(again)]?.worker
+      const orphans = words.filter((_, n) => tasks[n]?.worker === dead)
+      while (!orphans.every(again)) await sleep(50)
+      note(
+        `worker killed: the last of its ${orphans.length} tasks ran elsewhere after ${rounded(performance.now() - killedMonoMs)}`,
+      )
+      await Promise.all(handles.map((handle) => handle.cancel()))
+      await allReady([await cluster.start("w1", "worker", { slots: 6 })])
+    })
+
   it(`I1 I9 with one of three brokers killed ${KILLS} times, do writes pause for seconds, reads never, and programs go on?`, async () => {
     const client = await cluster.client(node("g2"))
     const words = Array.from({ length: 4 }, (_, n) => `long-${n}`)
