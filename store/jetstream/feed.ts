@@ -10,7 +10,7 @@
  *   F4. Closing the scope ends the consumer, also while it waits.
  *   F5. A consumer lives on one server and dies with it, which its client takes many seconds to notice. So when nothing came for
  *       a while, the stream's leader is asked whether there is more; then what there is is read one by one, as long as no
- *       other consumer can be had.
+ *       consumer brings it.
  */
 import type { StoredMsg } from "@nats-io/jetstream"
 import { Effect, Result, type Scope, Stream } from "effect"
@@ -21,12 +21,13 @@ import { Arrivals, Opening } from "./feedConsumer.ts"
 import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
 
-/** Without a message for so long the log is asked; longer after each consumer that brought nothing. */
+/** Without a message for so long the log is asked. */
 const QUIET_MS = 1_000
-const QUIET_MS_MAX = 8_000
+/** A consumer that the log overtook is waited for so long; then there is another. */
+const SILENT_MS_MAX = 3_000
 /** Messages read one by one before another consumer is tried. */
 const STEPS_MAX = 100
-/** Between two looks while there is no consumer. */
+/** Between two looks while there is no consumer, or a silent one. */
 const STEP_MS = 50
 /** After a consumer that could not be had. */
 const AGAIN_MS = 500
@@ -66,7 +67,8 @@ class Follower {
   #position: Seq
   #arrivals: Arrivals | null = null
   #opening: Opening | null = null
-  #quietMs = QUIET_MS
+  /** Since when the log has overtaken the consumer; null: it has not. */
+  #silentSinceMonoMs: number | null = null
 
   constructor(options: Omit<FeedOptions<unknown>, "decode">, afterSeq: Seq) {
     this.#options = options
@@ -95,20 +97,23 @@ class Follower {
   #delivered(arrivals: Arrivals): Effect.Effect<readonly Message[], BerthError> {
     const { clock } = this.#options
     return Effect.gen({ self: this }, function* () {
-      const batch = yield* Effect.tryPromise({ try: () => arrivals.batch(clock, this.#quietMs), catch: failed })
+      const quietMs = this.#silentSinceMonoMs === null ? QUIET_MS : STEP_MS
+      const batch = yield* Effect.tryPromise({ try: () => arrivals.batch(clock, quietMs), catch: failed })
       if (batch === "over")
         return yield* Effect.fail(berthError("STORE_UNAVAILABLE", "following the log: the broker ended the feed"))
       if (batch !== "quiet") {
-        this.#quietMs = QUIET_MS
-        // A consumer that was long in coming begins where the feed was then.
+        this.#silentSinceMonoMs = null
+        // What was read meanwhile comes a second time.
         return batch.filter(({ seq }) => seq > this.#position)
       }
       // F5
-      const missed = yield* this.#after(this.#position)
-      if (missed === null || arrivals.hasArrived) return []
-      this.#quietMs = Math.min(2 * this.#quietMs, QUIET_MS_MAX)
-      this.drop()
-      return [missed]
+      const found = yield* this.#stored()
+      if (found.length > 0) this.#silentSinceMonoMs ??= clock.monoMs()
+      if (clock.monoMs() - (this.#silentSinceMonoMs ?? clock.monoMs()) > SILENT_MS_MAX) {
+        this.#silentSinceMonoMs = null
+        this.drop()
+      }
+      return found
     })
   }
 

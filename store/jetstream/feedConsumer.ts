@@ -42,8 +42,6 @@ export class Opening {
 
 /** What a consumer brings. The message that is waited for when a batch ends, or in vain, begins the next one. */
 export class Arrivals {
-  /** Something came that is in no batch yet. */
-  hasArrived = false
   readonly #messages: ConsumerMessages
   readonly #iterator: AsyncIterator<JsMsg>
   #awaited: Promise<IteratorResult<JsMsg>> | null = null
@@ -87,17 +85,14 @@ export class Arrivals {
 
   #next(): Promise<IteratorResult<JsMsg>> {
     if (this.#awaited === null) {
-      const awaited = this.#iterator.next()
-      const arrived = (): void => void (this.hasArrived = true)
+      this.#awaited = this.#iterator.next()
       // It fails for whoever takes it; until then nobody may listen.
-      awaited.then(arrived, arrived)
-      this.#awaited = awaited
+      this.#awaited.catch(() => {})
     }
     return this.#awaited
   }
 
   #taken(): void {
     this.#awaited = null
-    this.hasArrived = false
   }
 }

@@ -104,7 +104,7 @@ describeWithNats("a cluster on three brokers, as its clients see it", "newest", 
   if (IS_LONG)
     it("I2 does a task of a worker that was killed run elsewhere, a lease of three replicas, a grace and a start later?", async () => {
       const client = await cluster.client(node("g2"))
-      const words = Array.from({ length: 8 }, (_, n) => `orphan-${n}`)
+      const words = Array.from({ length: 6 }, (_, n) => `orphan-${n}`)
       const handles = await Promise.all(words.map((word) => client.submit(marking(marks, word, 100_000, 200))))
       while (words.some((word) => !marksOf(marks).has(word))) await sleep(50)
       const tasks = await Promise.all(handles.map((handle) => handle.get()))
