@@ -8,7 +8,7 @@ import { check, type Verdict } from "./checker.ts"
 import { openEngineBook } from "./engineBook.ts"
 import { kill, type KillReport } from "./killer.ts"
 import { load, type LoadReport } from "./load.ts"
-import { CONTAINERS, orderOf } from "./orders.ts"
+import { CONTAINERS, orderOf, programOf } from "./orders.ts"
 import { markedSigns } from "./starts.ts"
 
 export interface ChaosPlan {
@@ -86,7 +86,11 @@ export async function chaos(server: FoundNats, plan: ChaosPlan): Promise<ChaosRe
     const loaded = load({
       ...plan,
       clients,
-      orderOf: (number) => orderOf({ random, marks, containerEvery }, number),
+      // Who is told to stop leaves programs to a successor; handlers, and what is just being fed, begin again.
+      orderOf: (number) =>
+        plan.signal === "SIGTERM"
+          ? programOf({ random, marks }, number)
+          : orderOf({ random, marks, containerEvery }, number),
       goesOn: () => isKilling,
     })
     const killed = kill({ ...plan, cluster }).finally(() => {
