@@ -16,8 +16,6 @@ export interface FakeHost {
   /** Lines of standard output, read as JSON. */
   readonly outJson: () => readonly unknown[]
   readonly signal: (signal: CliSignal) => void
-  /** Resolves when somebody listens for signals. */
-  readonly listening: () => Promise<void>
   /** Resolves when standard error holds this text. */
   readonly errHas: (text: string) => Promise<void>
   /** Runs the timers that are armed. */
@@ -106,7 +104,6 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     signal: (signal) => {
       for (const handler of [...handlers]) handler(signal)
     },
-    listening: () => until(() => handlers.size > 0),
     errHas: (wanted) => until(() => text("stderr").includes(wanted)),
     fireTimers,
     pass: async (promise) => {

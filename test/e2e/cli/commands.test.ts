@@ -4,6 +4,7 @@ import { type CliDoor, openCliDoor } from "../../support/cliDoor.ts"
 import { fakeHost } from "../../support/cliHost.ts"
 import { settle } from "../../support/clock.ts"
 import { fakeProgram } from "../../support/fakeProgram.ts"
+import { until } from "../../support/until.ts"
 
 let cli: CliDoor
 beforeEach(async () => {
@@ -168,7 +169,7 @@ describe("what the host does for us", () => {
       },
     })
     const code = host.run("serve", "--json", "--port", "0", "--data", "/d", "--executor", "docker", "--slots", "4")
-    await host.listening()
+    await until(() => host.outJson().length > 0)
     expect(host.outJson()).toEqual([{ url: "http://127.0.0.1:7", token: "tok", pid: 42, dataDir: "/d" }])
     host.signal("SIGTERM")
     expect(await code).toBe(0)
