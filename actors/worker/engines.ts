@@ -11,25 +11,36 @@ const AGAIN_MS = 30_000
 export class Engines {
   readonly #executors: readonly ExecutorShape[]
   readonly #clock: Clock["Service"]
-  /** Identities of the engines that have answered. */
-  ids: readonly string[] = []
-  isolations: readonly Isolation[] = []
+  /**
+   * What each answered last. One that does not answer now is still the engine that runs what it ran: if it were forgotten, a
+   * worker that dies meanwhile would seem to have left nothing there.
+   */
+  readonly #known = new Map<ExecutorShape, readonly [id: string | null, isolations: readonly Isolation[]]>()
 
   constructor(executors: readonly ExecutorShape[], clock: Clock["Service"]) {
     this.#executors = executors
     this.#clock = clock
   }
 
+  /** Identities of the engines that have answered. */
+  get ids(): readonly string[] {
+    return [...this.#known.values()].flatMap(([id]) => (id === null ? [] : [id]))
+  }
+
+  get isolations(): readonly Isolation[] {
+    return [...new Set([...this.#known.values()].flatMap(([, isolations]) => isolations))]
+  }
+
   /** Asks once; true when all have answered. */
   readonly learn: Effect.Effect<boolean> = Effect.suspend(() =>
     Effect.map(
-      Effect.forEach(this.#executors, (executor) => Effect.exit(Effect.all([executor.engineId, executor.isolations]))),
-      (answers) => {
-        const known = answers.flatMap((answer) => (answer._tag === "Success" ? [answer.value] : []))
-        this.ids = known.map(([id]) => id).filter((id) => id !== null)
-        this.isolations = [...new Set(known.flatMap(([, isolations]) => isolations))]
-        return known.length === answers.length
-      },
+      Effect.forEach(this.#executors, (executor) =>
+        Effect.map(Effect.exit(Effect.all([executor.engineId, executor.isolations])), (answer) => {
+          if (answer._tag === "Success") this.#known.set(executor, answer.value)
+          return answer._tag === "Success"
+        }),
+      ),
+      (answers) => !answers.includes(false),
     ),
   )
 
