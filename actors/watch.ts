@@ -88,22 +88,18 @@ export const watchTask = (
           }
         })
 
-        const readLog = Effect.gen(function* () {
+        for (const entry of (follow ? subscription.backlog : null) ?? []) yield* emit(entry)
+        // Of what is under way the hub tells the rest. What was at rest may have been tried again since the hub heard of it, and
+        // where nothing was new the log may be further: that only the log knows.
+        if (lastSeq === fromSeq || rest !== null) {
           yield* readPages
           isCaughtUp = true
           // A watch that begins after the last record finds nothing to read and must still learn that all is over.
           const last = yield* deps.log.last(taskId)
           if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))
           if (last.seq <= lastSeq) rest = restOf(last)
-        })
-        const backlog = follow ? subscription.backlog : null
-        if (backlog === null) yield* readLog
-        else {
-          for (const entry of backlog) yield* emit(entry)
-          const newest = backlog.findLast(({ record }) => record.kind !== "output")
-          if (newest !== undefined && newest.seq <= lastSeq) rest = restOf(newest)
-          isCaughtUp = true
         }
+        isCaughtUp = true
         while (follow && rest === null) {
           const { entries, overflow } = yield* subscription.take
           if (overflow) yield* readPages
