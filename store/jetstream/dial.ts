@@ -8,7 +8,6 @@
 import { readFileSync } from "node:fs"
 import {
   type Authenticator,
-  connect,
   ConnectionError,
   credsAuthenticator,
   type NatsConnection,
@@ -18,6 +17,7 @@ import {
   usernamePasswordAuthenticator,
 } from "@nats-io/transport-node"
 import { berthError, type BerthError } from "../../core/errors.ts"
+import { connectCorked } from "./corked.ts"
 
 const CONNECT_MS = 5_000
 const RECONNECT_MS = 250
@@ -60,7 +60,7 @@ export async function dial(options: DialOptions): Promise<NatsConnection> {
     ...(tls === null ? {} : { tls }),
   }
   try {
-    return await connect(settings)
+    return await connectCorked(settings)
   } catch (cause) {
     if (tls === null) throw cause
     throw withoutTls(cause) ?? withoutCertificate(cause, tls) ?? cause
