@@ -49,7 +49,7 @@ export const programsLayer: Layer.Layer<Programs, never, EventLog | Blobs> = Lay
         return fact?.type === "submitted" ? fact.program : null
       })
 
-    const fromBlob = Effect.fn("programs.fromBlob")(function* (key: string) {
+    const fromBlob = Effect.fnUntraced(function* (key: string) {
       const bytes = yield* blobs.get(key)
       if (bytes === null) return yield* Effect.fail(berthError("STORE_CORRUPT", `the program ${key} is missing`))
       return JSON.parse(new TextDecoder().decode(bytes)) as Program
@@ -63,13 +63,13 @@ export const programsLayer: Layer.Layer<Programs, never, EventLog | Blobs> = Lay
         const blobKey = programKey(taskId, bytes)
         return blobs.put(blobKey, bytes).pipe(Effect.as({ blobKey, sizeBytes: bytes.length }))
       },
-      discard: Effect.fn("programs.discard")(function* (taskId, ref) {
+      discard: Effect.fnUntraced(function* (taskId, ref) {
         if ("inline" in ref) return
         const used = yield* refOf(taskId)
         if (used !== null && "blobKey" in used && used.blobKey === ref.blobKey) return
         yield* blobs.removePrefix(ref.blobKey)
       }),
-      load: Effect.fn("programs.load")(function* (taskId) {
+      load: Effect.fnUntraced(function* (taskId) {
         const cached = recent.get(taskId)
         recent.delete(taskId)
         if (cached !== undefined) return cached

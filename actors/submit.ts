@@ -109,7 +109,7 @@ export const makeSubmit = (deps: SubmitDeps) => {
       (earlier) => (earlier === null ? Effect.fail(error) : Effect.succeed(null)),
     )
 
-  return Effect.fn("submit")(function* (principal: Principal, request: SubmitRequest, requestHash: string) {
+  return Effect.fnUntraced(function* (principal: Principal, request: SubmitRequest, requestHash: string) {
     const { owner, laneMax } = principal
     const nowMs = clock.nowMs()
     const { program, spec } = yield* Effect.try({

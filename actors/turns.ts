@@ -79,7 +79,7 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
       })
 
     /** TU5. */
-    const decided = Effect.fn("turn.decide")(function* (taskId: string, message: TaskMessage) {
+    const decided = Effect.fnUntraced(function* (taskId: string, message: TaskMessage) {
       const remembered = recent.get(taskId)
       if (remembered !== null) {
         const decision = decide(remembered.state, message)
@@ -89,7 +89,7 @@ export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> 
       return { seen, decision: decide(seen.state, message) }
     })
 
-    const once = Effect.fn("turn")(function* (taskId: string, message: TaskMessage) {
+    const once = Effect.fnUntraced(function* (taskId: string, message: TaskMessage) {
       const { decision, seen } = yield* decided(taskId, message)
       if (decision.type === "refused") return yield* Effect.fail(decision.error)
       if (decision.type === "unchanged") return { ...seen, changed: false }

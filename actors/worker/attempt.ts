@@ -16,16 +16,19 @@
  *   AT7. An attempt whose worker lost its lease is abandoned: it writes nothing, and its place is removed unless a successor
  *        has adopted it. What has begun to end asks the log, which refuses it once somebody has taken over (AT4).
  */
-import { assign, fromPromise, setup } from "xstate"
+import type { Effect } from "effect"
+import { assign, setup } from "xstate"
 import type { BerthError } from "../../core/errors.ts"
 import type { Exit, Placement, StopMode } from "../../core/ports/executor.ts"
-import type { AttemptSteps, Collected } from "./steps.ts"
+import type { StepRunner } from "./stepRunner.ts"
+import type { AttemptSteps, Collected, StepEnd, StepName } from "./steps.ts"
 
 export type AttemptEvent =
   | { readonly type: "began" }
   | { readonly type: "stop"; readonly mode: StopMode }
   | { readonly type: "detach" }
   | { readonly type: "abandon" }
+  | StepEnd
 
 export interface AttemptInput {
   readonly steps: AttemptSteps
@@ -36,7 +39,12 @@ export interface AttemptInput {
   readonly stop: StopMode | null
 }
 
-interface AttemptContext extends AttemptInput {
+/** What the machine runs its steps with. */
+interface MachineInput extends AttemptInput {
+  readonly runner: StepRunner
+}
+
+interface AttemptContext extends MachineInput {
   readonly place: Placement | null
   readonly exit: Exit | null
   readonly collected: Collected
@@ -45,7 +53,22 @@ interface AttemptContext extends AttemptInput {
 }
 
 const NOTHING_YET = { collected: { artifacts: [], missing: null }, detachAsked: false, error: null } as const
-type Steps = { readonly context: AttemptContext }
+
+const EFFECTS: { readonly [S in StepName]: (context: AttemptContext) => Effect.Effect<unknown, BerthError> } = {
+  create: ({ steps }) => steps.create(),
+  record: ({ place, steps }) => steps.record(place),
+  run: ({ adopted, place, steps }) => steps.run(place, adopted !== null),
+  stop: ({ place, steps, stop }) => steps.stop(place, stop),
+  collect: ({ place, steps }) => steps.collect(place),
+  end: ({ collected, exit, steps }) => steps.end(exit, collected),
+  fail: ({ error, steps }) => steps.fail(error),
+  remove: ({ place, steps }) => steps.remove(place),
+  detach: ({ place, steps }) => steps.detach(place),
+}
+
+/** The step runs while the machine is in the state. */
+const during = <const S extends StepName>(step: S) =>
+  ({ entry: { type: "begin", params: { step } }, exit: { type: "leave", params: { step } } }) as const
 
 const stopped = (context: AttemptContext): Exit => ({
   status: context.stop === "deadline" ? "timeout" : "cancelled",
@@ -60,28 +83,7 @@ const stopped = (context: AttemptContext): Exit => ({
 })
 
 export const attemptMachine = setup({
-  types: { context: {} as AttemptContext, events: {} as AttemptEvent, input: {} as AttemptInput },
-  actors: {
-    create: fromPromise<Placement, Steps>(({ input, signal }) => input.context.steps.create(signal)),
-    record: fromPromise<"current" | "stopped", Steps>(({ input, signal }) =>
-      input.context.steps.record(input.context.place, signal),
-    ),
-    run: fromPromise<Exit, Steps>(({ input, signal }) =>
-      input.context.steps.run(input.context.place, input.context.adopted !== null, signal),
-    ),
-    stop: fromPromise<void, Steps>(({ input, signal }) =>
-      input.context.steps.stop(input.context.place, input.context.stop, signal),
-    ),
-    collect: fromPromise<Collected, Steps>(({ input, signal }) =>
-      input.context.steps.collect(input.context.place, signal),
-    ),
-    end: fromPromise<void, Steps>(({ input, signal }) =>
-      input.context.steps.end(input.context.exit, input.context.collected, signal),
-    ),
-    fail: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.fail(input.context.error, signal)),
-    remove: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.remove(input.context.place, signal)),
-    detach: fromPromise<void, Steps>(({ input, signal }) => input.context.steps.detach(input.context.place, signal)),
-  },
+  types: { context: {} as AttemptContext, events: {} as AttemptEvent, input: {} as MachineInput },
   delays: { deadline: ({ context }) => context.timeoutMs },
   guards: {
     isAdopted: ({ context }) => context.adopted !== null,
@@ -90,17 +92,32 @@ export const attemptMachine = setup({
     collects: ({ context }) => context.steps.collects,
   },
   actions: {
+    begin: ({ context, self }, { step }: { readonly step: StepName }) =>
+      context.runner.begin(step, EFFECTS[step](context), (end) => self.send(end)),
+    leave: ({ context }, { step }: { readonly step: StepName }) => context.runner.leave(step),
     rememberStop: assign({
       stop: ({ context, event }) => (event.type === "stop" ? stronger(context.stop, event.mode) : context.stop),
     }),
     deadlinePassed: assign({ stop: ({ context }) => context.stop ?? ("deadline" as const) }),
     endStopped: assign({ exit: ({ context }) => stopped(context) }),
+    rememberError: assign({
+      error: ({ context, event }) => ("error" in event ? (event.error as BerthError) : context.error),
+    }),
     abandon: ({ context }) => context.steps.abandon(),
+    /** A defect of ours: the supervisor hands the attempt back. */
+    crash: ({ event }) => {
+      throw "error" in event ? event.error : new Error(`the attempt cannot go on after ${event.type}`)
+    },
   },
 }).createMachine({
   id: "attempt",
   initial: "choosing",
   context: ({ input }) => ({ ...input, place: input.adopted, exit: null, ...NOTHING_YET }),
+  on: {
+    "end.failed": { actions: "crash" },
+    "fail.failed": { actions: "crash" },
+    "remove.failed": { actions: "crash" },
+  },
   states: {
     choosing: {
       always: [
@@ -110,29 +127,23 @@ export const attemptMachine = setup({
       ],
     },
     creating: {
+      ...during("create"),
       on: {
         stop: { target: "ending", actions: ["rememberStop", "endStopped"] },
         detach: "detaching",
         abandon: { target: "removing", actions: "abandon" },
-      },
-      invoke: {
-        src: "create",
-        input: ({ context }) => ({ context }),
-        onDone: { target: "placing", actions: assign({ place: ({ event }) => event.output }) },
-        onError: { target: "failing", actions: assign({ error: ({ event }) => event.error as BerthError }) },
+        "create.done": { target: "placing", actions: assign({ place: ({ event }) => event.output }) },
+        "create.failed": { target: "failing", actions: "rememberError" },
       },
     },
     placing: {
+      ...during("record"),
       // The record is on its way: what it says is waited for, so that the place is known to whoever comes next.
       on: {
         stop: { actions: "rememberStop" },
         detach: { actions: assign({ detachAsked: true }) },
         abandon: { target: "removing", actions: "abandon" },
-      },
-      invoke: {
-        src: "record",
-        input: ({ context }) => ({ context }),
-        onDone: [
+        "record.done": [
           {
             guard: ({ context, event }) => context.stop !== null || event.output === "stopped",
             target: "ending",
@@ -141,12 +152,21 @@ export const attemptMachine = setup({
           { guard: "detachAsked", target: "detaching" },
           { target: "executing" },
         ],
-        onError: { target: "failing", actions: assign({ error: ({ event }) => event.error as BerthError }) },
+        "record.failed": { target: "failing", actions: "rememberError" },
       },
     },
     executing: {
+      ...during("run"),
       initial: "choosing",
-      on: { detach: "detaching", abandon: { target: "removing", actions: "abandon" } },
+      on: {
+        detach: "detaching",
+        abandon: { target: "removing", actions: "abandon" },
+        "run.done": [
+          { guard: "collects", target: "collecting", actions: assign({ exit: ({ event }) => event.output }) },
+          { target: "ending", actions: assign({ exit: ({ event }) => event.output }) },
+        ],
+        "run.failed": { target: "failing", actions: "rememberError" },
+      },
       states: {
         choosing: {
           always: [
@@ -161,27 +181,18 @@ export const attemptMachine = setup({
           on: { stop: { target: "stopping", actions: "rememberStop" } },
         },
         stopping: {
-          invoke: { src: "stop", input: ({ context }) => ({ context }), onError: {} },
+          ...during("stop"),
           on: { stop: { target: "stopping", reenter: true, actions: "rememberStop" } },
         },
       },
-      invoke: {
-        src: "run",
-        input: ({ context }) => ({ context }),
-        onDone: [
-          { guard: "collects", target: "collecting", actions: assign({ exit: ({ event }) => event.output }) },
-          { target: "ending", actions: assign({ exit: ({ event }) => event.output }) },
-        ],
-        onError: { target: "failing", actions: assign({ error: ({ event }) => event.error as BerthError }) },
-      },
     },
     collecting: {
-      on: { detach: "detaching", abandon: { target: "removing", actions: "abandon" } },
-      invoke: {
-        src: "collect",
-        input: ({ context }) => ({ context }),
-        onDone: { target: "ending", actions: assign({ collected: ({ event }) => event.output }) },
-        onError: {
+      ...during("collect"),
+      on: {
+        detach: "detaching",
+        abandon: { target: "removing", actions: "abandon" },
+        "collect.done": { target: "ending", actions: assign({ collected: ({ event }) => event.output }) },
+        "collect.failed": {
           target: "ending",
           actions: assign({
             collected: ({ event }) => ({ artifacts: [], missing: (event.error as BerthError).message }),
@@ -189,10 +200,10 @@ export const attemptMachine = setup({
         },
       },
     },
-    ending: { invoke: { src: "end", input: ({ context }) => ({ context }), onDone: "removing" } },
-    failing: { invoke: { src: "fail", input: ({ context }) => ({ context }), onDone: "removing" } },
-    removing: { invoke: { src: "remove", input: ({ context }) => ({ context }), onDone: "done" } },
-    detaching: { invoke: { src: "detach", input: ({ context }) => ({ context }), onDone: "done", onError: "done" } },
+    ending: { ...during("end"), on: { "end.done": "removing" } },
+    failing: { ...during("fail"), on: { "fail.done": "removing" } },
+    removing: { ...during("remove"), on: { "remove.done": "done" } },
+    detaching: { ...during("detach"), on: { "detach.done": "done", "detach.failed": "done" } },
     done: { type: "final" },
   },
 })

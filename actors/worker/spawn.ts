@@ -19,9 +19,14 @@ export type Spawn = (
   offsets: Held["offsets"],
 ) => Effect.Effect<void, BerthError>
 
-export const makeSpawn = (options: WorkerOptions, supervisor: Supervisor): Spawn => {
+/** @param closing - what a worker that goes wants of all its attempts; null: it stays */
+export const makeSpawn = (
+  options: WorkerOptions,
+  supervisor: Supervisor,
+  closing: () => "detach" | "abandon" | null,
+): Spawn => {
   const { deps, executors } = options
-  return Effect.fn("worker.spawn")(function* (state, entry, adopted, offsets) {
+  return Effect.fnUntraced(function* (state, entry, adopted, offsets) {
     const { attempt, holder, id: taskId, owner, spec } = state
     const executor = executors.forKind(spec.kind)
     if (holder === null || executor === null)
@@ -54,6 +59,6 @@ export const makeSpawn = (options: WorkerOptions, supervisor: Supervisor): Spawn
     const steps = makeSteps(deps, held, () => supervisor.send(taskId, { type: "began" }))
     const stop = entry.stop ?? state.stop?.mode ?? null
     entry.held = held
-    supervisor.spawn(taskId, { steps, timeoutMs: spec.timeoutMs, adopted, stop })
+    supervisor.spawn(taskId, { steps, timeoutMs: spec.timeoutMs, adopted, stop }, closing())
   })
 }

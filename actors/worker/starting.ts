@@ -21,7 +21,6 @@ export interface Starting {
   readonly spawn: Spawn
   /** True while the worker drains or goes. */
   readonly startsNothing: () => boolean
-  readonly onSpawned: (taskId: string) => void
 }
 
 /** What is done with one wake-up. It never fails: what cannot be started is given back, or acked where nothing is to be started. */
@@ -46,7 +45,7 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
     return seen !== null && isStartable(seen.state, epoch, clock.nowMs()) ? Effect.succeed(seen) : turns.load(taskId)
   }
 
-  const begin = Effect.fn("worker.begin")(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
+  const begin = Effect.fnUntraced(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
     yield* ack.pipe(Effect.ignore)
     yield* failpoints.hit("start.afterAck")
     yield* spawn(state, entry, null, ZERO).pipe(
@@ -57,10 +56,9 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
         ),
       ),
     )
-    given.onSpawned(state.id)
   })
 
-  const start = Effect.fn("worker.start")(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
+  const start = Effect.fnUntraced(function* ({ ack, wakeUp }: Delivery, entry: Entry) {
     const { taskId } = wakeUp
     const { state } = yield* lookedAt(taskId, wakeUp.epoch)
     if (isOurs(state, wakeUp.epoch)) return yield* begin(state, ack, entry)

@@ -1,5 +1,5 @@
 /**
- * What the steps of an attempt do: each is one effect, run as a promise for the live machine in attempt.ts.
+ * What the steps of an attempt do: each is one effect, run by stepRunner.ts while the machine in attempt.ts is in its state.
  */
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
@@ -16,25 +16,46 @@ export interface Collected {
   readonly missing: string | null
 }
 
+/** What each step answers. */
+interface StepOutputs {
+  readonly create: Placement
+  /** `stopped` when somebody asked to stop before the place was recorded. */
+  readonly record: "current" | "stopped"
+  readonly run: Exit
+  readonly stop: void
+  readonly collect: Collected
+  readonly end: void
+  readonly fail: void
+  readonly remove: void
+  readonly detach: void
+}
+export type StepName = keyof StepOutputs
+
+/** How a step ended, as the machine is told. */
+export type StepEnd = {
+  [S in StepName]:
+    | { readonly type: `${S}.done`; readonly output: StepOutputs[S] }
+    | { readonly type: `${S}.failed`; readonly error: unknown }
+}[StepName]
+
+type Step<S extends StepName> = Effect.Effect<StepOutputs[S], BerthError>
+
 export interface AttemptSteps {
   readonly collects: boolean
-  readonly create: (signal: AbortSignal) => Promise<Placement>
-  /** Answers `stopped` when somebody asked to stop before the place was recorded. */
-  readonly record: (place: Placement | null, signal: AbortSignal) => Promise<"current" | "stopped">
-  readonly run: (place: Placement | null, adopted: boolean, signal: AbortSignal) => Promise<Exit>
-  readonly stop: (place: Placement | null, mode: StopMode | null, signal: AbortSignal) => Promise<void>
-  readonly collect: (place: Placement | null, signal: AbortSignal) => Promise<Collected>
-  readonly end: (exit: Exit | null, collected: Collected, signal: AbortSignal) => Promise<void>
-  readonly fail: (error: BerthError | null, signal: AbortSignal) => Promise<void>
-  readonly remove: (place: Placement | null, signal: AbortSignal) => Promise<void>
-  readonly detach: (place: Placement | null, signal: AbortSignal) => Promise<void>
+  readonly create: () => Step<"create">
+  readonly record: (place: Placement | null) => Step<"record">
+  readonly run: (place: Placement | null, adopted: boolean) => Step<"run">
+  readonly stop: (place: Placement | null, mode: StopMode | null) => Step<"stop">
+  readonly collect: (place: Placement | null) => Step<"collect">
+  readonly end: (exit: Exit | null, collected: Collected) => Step<"end">
+  readonly fail: (error: BerthError | null) => Step<"fail">
+  readonly remove: (place: Placement | null) => Step<"remove">
+  readonly detach: (place: Placement | null) => Step<"detach">
   /** From now on this attempt's task is somebody else's (AT7). */
   readonly abandon: () => void
 }
 
 const NO_PLACE: Placement = { containerId: null, imageDigest: null, policy: null }
-const promise = <A>(effect: Effect.Effect<A, BerthError>, signal: AbortSignal): Promise<A> =>
-  Effect.runPromise(effect, { signal })
 
 /** The machine refused a turn because somebody else holds the task now, or it has ended (AT4). */
 const isOvertaken = (error: BerthError): boolean => error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
@@ -55,7 +76,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     jitter01: deps.random.next01(),
   })
 
-  const record = Effect.fn("attempt.record")(function* (place: Placement) {
+  const record = Effect.fnUntraced(function* (place: Placement) {
     held.place = place
     yield* hit("create.afterContainer")
     if (place.containerId === null) return "current" as const
@@ -73,7 +94,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     return state.stop === null ? ("current" as const) : ("stopped" as const)
   })
 
-  const run = Effect.fn("attempt.run")(function* (place: Placement, adopted: boolean) {
+  const run = Effect.fnUntraced(function* (place: Placement, adopted: boolean) {
     const sink = {
       began: Effect.sync(onBegan).pipe(Effect.andThen(hit("run.afterBegin"))),
       write: output.write,
@@ -86,7 +107,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     return exit
   })
 
-  const collect = Effect.fn("attempt.collect")(function* (place: Placement) {
+  const collect = Effect.fnUntraced(function* (place: Placement) {
     yield* turn({ type: "phase", epoch: held.epoch, phase: "collecting", nowMs: deps.clock.nowMs() })
     const once = executor.collect(job, place, (path, bytes) => keepArtifact(deps, job, path, bytes))
     // What stands still gives nothing; it is asked again when it goes on.
@@ -97,7 +118,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     return collected
   })
 
-  const end = Effect.fn("attempt.end")(function* (exit: Exit, collected: Collected) {
+  const end = Effect.fnUntraced(function* (exit: Exit, collected: Collected) {
     const totals = yield* persist(output.finish, deps.clock, deps.random)
     const nowMs = deps.clock.nowMs()
     const result = resultOf(held, exit, collected, totals, nowMs)
@@ -108,7 +129,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
   })
 
   /** A backend that failed uses up nobody's attempt; what no attempt can change ends the task. */
-  const fail = Effect.fn("attempt.fail")(function* (error: BerthError) {
+  const fail = Effect.fnUntraced(function* (error: BerthError) {
     if (isOvertaken(error)) return yield* Effect.fail(error)
     if (!error.retryable) {
       return yield* end({ ...REFUSED, message: error.message }, { artifacts: [], missing: null })
@@ -119,14 +140,14 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
   })
 
   /** Somebody who adopted our place owns it now; everything else of ours goes away (AT4). */
-  const remove = Effect.fn("attempt.remove")(function* (place: Placement) {
+  const remove = Effect.fnUntraced(function* (place: Placement) {
     yield* hit("remove.beforeContainer")
     if (overtaken && (yield* isAdoptedByAnother(deps, held, place))) return
     yield* executor.remove(job, place)
   })
 
   /** A successor goes on with a place that it can find; what has none starts again at once, and no death is counted. */
-  const detach = Effect.fn("attempt.detach")(function* (place: Placement) {
+  const detach = Effect.fnUntraced(function* (place: Placement) {
     yield* persist(output.flush, deps.clock, deps.random)
     if (place.containerId !== null) return yield* executor.detach(job, place)
     yield* executor.remove(job, place).pipe(Effect.ignore)
@@ -142,17 +163,15 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
 
   return {
     collects: job.spec.artifacts,
-    create: (signal) => promise(executor.create(job, output.progress), signal),
-    record: (place, signal) => promise(record(place ?? NO_PLACE), signal),
-    run: (place, adopted, signal) => promise(run(place ?? NO_PLACE, adopted), signal),
-    stop: (place, mode, signal) =>
-      promise(persist(executor.stop(job, place ?? NO_PLACE, mode ?? "kill"), deps.clock, deps.random), signal),
-    collect: (place, signal) => promise(collect(place ?? NO_PLACE), signal),
-    end: (exit, collected, signal) => promise(ignoreOvertaken(end(exit ?? REFUSED, collected)), signal),
-    fail: (error, signal) => promise(ignoreOvertaken(fail(asBerthError(error))), signal),
-    remove: (place, signal) =>
-      promise(persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore), signal),
-    detach: (place, signal) => promise(ignoreOvertaken(detach(place ?? NO_PLACE)), signal),
+    create: () => executor.create(job, output.progress),
+    record: (place) => record(place ?? NO_PLACE),
+    run: (place, adopted) => run(place ?? NO_PLACE, adopted),
+    stop: (place, mode) => persist(executor.stop(job, place ?? NO_PLACE, mode ?? "kill"), deps.clock, deps.random),
+    collect: (place) => collect(place ?? NO_PLACE),
+    end: (exit, collected) => ignoreOvertaken(end(exit ?? REFUSED, collected)),
+    fail: (error) => ignoreOvertaken(fail(asBerthError(error))),
+    remove: (place) => persist(remove(place ?? NO_PLACE), deps.clock, deps.random).pipe(Effect.ignore),
+    detach: (place) => ignoreOvertaken(detach(place ?? NO_PLACE)),
     abandon: () => {
       overtaken = true
     },

@@ -1,5 +1,5 @@
 /**
- * The parent of all live attempts of one worker: an XState actor that spawns them, forgets those that are done, and is told
+ * The parent of all live attempts of one worker: it starts their XState actors, forgets those that are done, and is told
  * when one crashes. A crash is a defect of ours, never the program's failure: the attempt is handed back to the log as lost,
  * and too many crashes are the worker's own failure (core/policy/supervise.ts decides).
  *
@@ -7,10 +7,11 @@
  *   SU2. Every attempt that was spawned is reported once, as done or as crashed.
  *   SU3. More crashes than the restart intensity allows escalate.
  */
-import { type ActorRefFrom, createActor, enqueueActions, setup } from "xstate"
+import { type ActorRefFrom, createActor } from "xstate"
 import { type RestartIntensity, supervise } from "../../core/policy/supervise.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import { type AttemptEvent, type AttemptInput, attemptMachine } from "./attempt.ts"
+import { StepRunner } from "./stepRunner.ts"
 
 export interface SupervisorOptions {
   readonly clock: Clock["Service"]
@@ -20,67 +21,28 @@ export interface SupervisorOptions {
   readonly onEscalate: (reason: string) => void
 }
 
-type SupervisorEvent =
-  | { readonly type: "spawn"; readonly key: string; readonly input: AttemptInput }
-  | { readonly type: `xstate.done.actor.${string}`; readonly actorId: string }
-  | { readonly type: `xstate.error.actor.${string}`; readonly actorId: string; readonly error: unknown }
-
-const supervisorMachine = setup({
-  types: {
-    context: {} as { readonly options: SupervisorOptions; readonly crashesMonoMs: readonly number[] },
-    events: {} as SupervisorEvent,
-    input: {} as SupervisorOptions,
-  },
-  actors: { attempt: attemptMachine },
-  actions: {
-    spawn: enqueueActions(({ enqueue, event }) => {
-      if (event.type === "spawn")
-        enqueue.spawnChild("attempt", {
-          id: (event as { key: string }).key,
-          input: (event as { input: AttemptInput }).input,
-        })
-    }),
-    forget: enqueueActions(({ context, enqueue, event }) => {
-      const { actorId } = event as { actorId: string }
-      enqueue.stopChild(actorId)
-      enqueue(() => context.options.onDone(actorId))
-    }),
-    crashed: enqueueActions(({ context, enqueue, event }) => {
-      const { actorId, error } = event as { actorId: string; error: unknown }
-      const { clock, intensity } = context.options
-      const failure = { monoMs: clock.monoMs(), disposition: "retryable", isOutage: false } as const
-      const [directive, crashesMonoMs] = supervise(intensity, context.crashesMonoMs, failure)
-      enqueue.stopChild(actorId)
-      enqueue.assign({ crashesMonoMs })
-      enqueue(() => context.options.onCrash(actorId, error))
-      if (directive.type === "escalate") enqueue(() => context.options.onEscalate(directive.reason))
-    }),
-  },
-}).createMachine({
-  id: "supervisor",
-  context: ({ input }) => ({ options: input, crashesMonoMs: [] }),
-  on: {
-    spawn: { actions: "spawn" },
-    "xstate.done.actor.*": { actions: "forget" },
-    "xstate.error.actor.*": { actions: "crashed" },
-  },
-})
+interface Child {
+  readonly actor: ActorRefFrom<typeof attemptMachine>
+  readonly runner: StepRunner
+}
 
 export interface Supervisor {
-  readonly spawn: (key: string, input: AttemptInput) => void
+  /** @param wish - is heeded before the first step has ended; null: none */
+  readonly spawn: (key: string, input: AttemptInput, wish: "detach" | "abandon" | null) => void
   readonly send: (key: string, event: AttemptEvent) => boolean
   readonly stop: () => void
 }
 
-export function startSupervisor(options: SupervisorOptions): Supervisor {
+/** Time limits of attempts on the port's clock. */
+const timersOn = (clock: Clock["Service"]) => {
   const timers = new Map<number, () => void>()
   let nextTimer = 0
-  const clock = {
+  return {
     setTimeout: (callback: (...args: unknown[]) => void, ms: number): number => {
       const id = nextTimer++
       timers.set(
         id,
-        options.clock.after(ms, () => {
+        clock.after(ms, () => {
           timers.delete(id)
           callback()
         }),
@@ -92,17 +54,55 @@ export function startSupervisor(options: SupervisorOptions): Supervisor {
       timers.delete(id)
     },
   }
-  const actor = createActor(supervisorMachine, { input: options, clock })
-  actor.subscribe({ error: (error) => options.onEscalate(String(error)) })
-  actor.start()
-  const child = (key: string) => actor.getSnapshot().children[key] as ActorRefFrom<typeof attemptMachine> | undefined
+}
+
+export function startSupervisor(options: SupervisorOptions): Supervisor {
+  const { intensity, onCrash, onDone, onEscalate } = options
+  const clock = timersOn(options.clock)
+  const children = new Map<string, Child>()
+  let crashesMonoMs: readonly number[] = []
+
+  const crashed = (key: string, error: unknown): void => {
+    const failure = { monoMs: options.clock.monoMs(), disposition: "retryable", isOutage: false } as const
+    const [directive, recent] = supervise(intensity, crashesMonoMs, failure)
+    crashesMonoMs = recent
+    onCrash(key, error)
+    if (directive.type === "escalate") onEscalate(directive.reason)
+  }
+  /** Takes a child off the list, with all that runs for it; false when it is not there any more (SU2). */
+  const drop = (key: string, { actor, runner }: Child): boolean => {
+    if (children.get(key)?.actor !== actor) return false
+    runner.leaveAll()
+    return children.delete(key)
+  }
   return {
-    spawn: (key, input) => actor.send({ type: "spawn", key, input }),
-    send: (key, event) => {
-      const ref = child(key)
-      ref?.send(event)
-      return ref !== undefined
+    spawn: (key, input, wish) => {
+      const runner = new StepRunner()
+      // A root of its own: a parent machine copies the list of all its children with each that comes or goes.
+      const actor = createActor(attemptMachine, { id: key, input: { ...input, runner }, clock })
+      const child = { actor, runner }
+      children.set(key, child)
+      actor.subscribe({
+        complete: () => {
+          if (drop(key, child)) onDone(key)
+        },
+        error: (error) => {
+          if (drop(key, child)) crashed(key, error)
+        },
+      })
+      if (wish !== null) actor.send({ type: wish })
+      actor.start()
     },
-    stop: () => void actor.stop(),
+    send: (key, event) => {
+      const child = children.get(key)
+      child?.actor.send(event)
+      return child !== undefined
+    },
+    stop: () => {
+      for (const [key, child] of [...children]) {
+        drop(key, child)
+        child.actor.stop()
+      }
+    },
   }
 }

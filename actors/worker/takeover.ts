@@ -101,7 +101,7 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
         deps.onLost(cause)
       })
 
-    const adopt = Effect.fn("takeover.adopt")(function* (state: TaskState, holder: Holder, containerId: string) {
+    const adopt = Effect.fnUntraced(function* (state: TaskState, holder: Holder, containerId: string) {
       const offsets = yield* durableOffsets(log, state.id, holder.runEpoch)
       yield* failpoints.hit("adopt.beforeAppend")
       const adopted = yield* turns.turn(state.id, {
@@ -129,7 +129,7 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
         return listed.get(executor)?.has(containerId) === false
       })
 
-    const settle = Effect.fn("takeover.settle")(function* (state: TaskState, holder: Holder) {
+    const settle = Effect.fnUntraced(function* (state: TaskState, holder: Holder) {
       const executor = executors.forKind(state.spec.kind)
       const isHandler = state.spec.kind === "handler"
       if (isHandler && !deps.hasEnded(holder.worker)) return

@@ -104,16 +104,13 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       return true
     }
 
-    const spawn = makeSpawn(options, supervisor)
+    const spawn = makeSpawn(options, supervisor, () => closing)
 
     const accept = makeAccept({
       options,
       hands,
       spawn,
       startsNothing: () => draining || closing !== null || !deps.isFenceOpen(),
-      onSpawned: (taskId) => {
-        if (closing !== null) supervisor.send(taskId, { type: closing })
-      },
     })
     const backendsAccept = (): boolean => executors.all.some((executor) => executor.accepting())
     const pull = Effect.gen(function* () {

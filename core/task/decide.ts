@@ -1,4 +1,4 @@
-import { transition } from "xstate"
+import { createActor, type ExecutableActionObject } from "xstate"
 import { type BerthError, berthError } from "../errors.ts"
 import { isAtRest } from "../words.ts"
 import type { TaskFact } from "./facts.ts"
@@ -27,11 +27,36 @@ export type Decision =
   | { readonly type: "unchanged" }
   | { readonly type: "refused"; readonly error: BerthError }
 
+/**
+ * What the machine asks of whoever runs it. `transition` of xstate makes an actor for every call only to have this; here one
+ * that never starts serves all of them.
+ */
+const idle = createActor(taskMachine, { input: {} as TaskState })
+const nothing = (): void => {}
+
+/** The actions that the machine takes on this message, none of which is performed. */
+function actionsOn(state: TaskState, message: TaskMessage): readonly ExecutableActionObject[] {
+  const actions: ExecutableActionObject[] = []
+  const snapshot = taskMachine.resolveState({ value: machineValue(state), context: state })
+  taskMachine.transition(snapshot, message, {
+    self: idle,
+    id: idle.id,
+    sessionId: idle.sessionId,
+    system: idle.system,
+    logger: nothing,
+    defer: nothing,
+    emit: nothing,
+    stopChild: nothing,
+    actionExecutor: (action) => void actions.push(action),
+  })
+  return actions
+}
+
 /** Decides one message: the machine accepts or refuses it, the reducer makes the state of what it recorded. */
 export function decide(state: TaskState, message: TaskMessage): Decision {
-  const snapshot = taskMachine.resolveState({ value: machineValue(state), context: state })
-  const [, actions] = transition(taskMachine, snapshot, message)
-  const facts = actions.flatMap((action) => (action.type === "record" ? (action.params as readonly TaskFact[]) : []))
+  const facts = actionsOn(state, message).flatMap((action) =>
+    action.type === "record" ? (action.params as readonly TaskFact[]) : [],
+  )
   if (facts.length === 0) return withoutEffect(state, message)
   const next = facts.reduce<TaskState>((folded, fact) => reduce(folded, fact), state)
   return { type: "accepted", facts, state: next, commands: commandsOf(next, facts) }
