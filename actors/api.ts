@@ -2,7 +2,7 @@
  * What the gateway may ask of the actors. Everything below is scoped by the principal: another owner's task looks exactly
  * like one that does not exist.
  */
-import { Context, type Effect, type Stream } from "effect"
+import { Context, type Effect } from "effect"
 import type { BerthError } from "../core/errors.ts"
 import type { NodeLevel } from "../core/nodeLease.ts"
 import type { Durability } from "../core/ports/eventLog.ts"
@@ -106,6 +106,19 @@ export type WatchEvent =
   /** The task is at rest and everything up to here was sent. The watch ends after it. */
   | { readonly type: "end"; readonly seq: Seq; readonly taskId: string; readonly status: Status }
 
+/** Where the events of a watch go. */
+export interface WatchSink<in E> {
+  /** Takes one event, at once. */
+  readonly put: (event: E) => void
+  /** Nothing should be put now: what is durable waits, what is not is left out. */
+  readonly isFull: () => boolean
+  /** Waits while it is full. */
+  readonly room: Effect.Effect<void>
+}
+
+/** A watch, which begins when it is run, and lives until its end or its interruption. */
+export type Watching<E> = (sink: WatchSink<E>) => Effect.Effect<void, BerthError>
+
 export interface SystemInfo {
   readonly version: string
   readonly clusterId: string
@@ -180,17 +193,9 @@ export class TaskService extends Context.Service<
      * Everything of one task after `fromSeq`, in log order, then live; ends after `end`. Where `follow` is false it ends
      * with what the log holds now.
      */
-    readonly watch: (
-      principal: Principal,
-      taskId: string,
-      fromSeq: Seq,
-      follow?: boolean,
-    ) => Stream.Stream<WatchEvent, BerthError>
+    readonly watch: (principal: Principal, taskId: string, fromSeq: Seq, follow?: boolean) => Watching<WatchEvent>
     /** State events of all tasks that the principal may see, after `fromSeq` (null: from now on), and changes of backends as they come; never ends by itself. */
-    readonly watchAll: (
-      principal: Principal,
-      fromSeq: Seq | null,
-    ) => Stream.Stream<WatchEvent | BackendEvent, BerthError>
+    readonly watchAll: (principal: Principal, fromSeq: Seq | null) => Watching<WatchEvent | BackendEvent>
     readonly queueStats: (principal: Principal) => Answer<QueueStats>
     /** Every worker of the cluster. */
     readonly workers: Answer<readonly WorkerInfo[]>

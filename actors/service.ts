@@ -1,5 +1,5 @@
 /** TaskService over the ports: who may see what, and which turn a wish becomes. */
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
 import type { Blobs } from "../core/ports/blobs.ts"
 import type { Workers } from "../core/ports/workers.ts"
@@ -14,7 +14,8 @@ import { purge, type RetentionDeps } from "./leader/retention.ts"
 import { makeSubmit, type SubmitDeps } from "./submit.ts"
 import type { Turned } from "./turns.ts"
 import { viewOf } from "./view.ts"
-import { watchAll, type WatchDeps, watchTask } from "./watch.ts"
+import { type WatchDeps, watchTask } from "./watch.ts"
+import { watchAll } from "./watchAll.ts"
 
 const READ_POLL_MS = 5
 /** Workers tell of themselves that often. */
@@ -141,13 +142,13 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
         )
       return { id: taskId, seq: yield* purge(deps, state, seq) }
     }),
-    watch: (principal, taskId, fromSeq, follow) =>
-      Stream.unwrap(Effect.as(mayWatch(principal, taskId), watchTask(deps, taskId, fromSeq, follow))),
-    watchAll: (principal, fromSeq) =>
-      Stream.unwrap(
-        Effect.map(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) =>
-          watchAll(deps, from, (owner) => mayTouch(principal, owner)),
-        ),
+    watch: (principal, taskId, fromSeq, follow) => {
+      const watching = watchTask(deps, taskId, fromSeq, follow)
+      return (sink) => Effect.andThen(mayWatch(principal, taskId), watching(sink))
+    },
+    watchAll: (principal, fromSeq) => (sink) =>
+      Effect.flatMap(fromSeq === null ? log.head : Effect.succeed(fromSeq), (from) =>
+        watchAll(deps, from, (owner) => mayTouch(principal, owner))(sink),
       ),
     queueStats: (principal) => queueStats(deps, principal),
     workers: workers.list,

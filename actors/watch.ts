@@ -5,19 +5,23 @@
  *   WA2. Output that is not kept is sent without a sequence, and only to whoever watches at that moment.
  *   WA3. When the task is at rest and everything was sent, `end` is sent and the watch is over.
  *   WA4. Who does not follow gets what the log held when it asked, all of it and no more, however much is printed meanwhile.
+ *   WA5. A task that has printed nothing is not listened to for live output: of each stream the beginning is kept, so the log
+ *        tells of it first. Most tasks print little or nothing, and to listen is a question to the broker.
+ *
+ * What comes goes from the hub to the sink at once, without a step of the watch's own fiber; that one is woken where something
+ * has to be waited for, or asked of the log.
  */
-import { Effect, Queue, Stream } from "effect"
-import { type BerthError, berthError } from "../core/errors.ts"
+import { Effect } from "effect"
+import { berthError } from "../core/errors.ts"
 import type { EventLog } from "../core/ports/eventLog.ts"
-import { BACKENDS_SUBJECT, liveOutputSubject, type Signals } from "../core/ports/signals.ts"
-import type { LogEntry, OutputItem, OutputRecord, Seq } from "../core/record.ts"
-import { isAtRest, type Status } from "../core/words.ts"
-import type { BackendEvent, WatchEvent } from "./api.ts"
+import { liveOutputSubject, type Signals } from "../core/ports/signals.ts"
+import type { LogEntry, OutputRecord, Seq } from "../core/record.ts"
+import type { Status } from "../core/words.ts"
+import type { Watching, WatchEvent, WatchSink } from "./api.ts"
 import type { Hub } from "./hub.ts"
-import { NOTHING_KNOWN, viewOf } from "./view.ts"
+import { eventsOf, itemEvent, restOf } from "./watchEvents.ts"
 
 const PAGE_ENTRIES = 200
-const EVENTS_BUFFERED_MAX = 64
 
 export interface WatchDeps {
   readonly log: EventLog["Service"]
@@ -25,123 +29,109 @@ export interface WatchDeps {
   readonly hub: Hub
 }
 
-const itemEvent = (taskId: string, seq: Seq | null, { attempt, epoch }: OutputRecord, item: OutputItem): WatchEvent => {
-  const where = { taskId, attempt, epoch }
-  switch (item.type) {
-    case "chunk":
-      return { type: "output", seq, ...where, stream: item.stream, offset: item.offset, bytes: item.bytes }
-    case "gap":
-      return { type: "gap", seq: seq ?? 0, ...where, stream: item.stream, offset: item.offset, bytes: item.bytes }
-    case "progress":
-      return { type: "progress", seq: seq ?? 0, ...where, data: item.data, atMs: item.atMs }
+/** How far a watch has come. */
+class Place {
+  lastSeq: Seq
+  rest: Status | null = null
+  /** WA5. */
+  hasPrinted: boolean
+  /** It came when there was no room. */
+  late: LogEntry | null = null
+
+  constructor(fromSeq: Seq, hasPrinted: boolean) {
+    this.lastSeq = fromSeq
+    this.hasPrinted = hasPrinted
+  }
+
+  /** The events of an entry that has not been told yet. */
+  pass(entry: LogEntry): readonly WatchEvent[] {
+    if (entry.record.kind === "output") this.hasPrinted = true
+    if (entry.seq <= this.lastSeq) return []
+    this.lastSeq = entry.seq
+    if (entry.record.kind !== "output") this.rest = restOf(entry)
+    return eventsOf(entry)
   }
 }
 
-/** The events of one entry; an output record may hold several, and they share its sequence. */
-export function eventsOf({ record, seq, subject }: LogEntry): readonly WatchEvent[] {
-  const taskId = subject.split(".")[1] ?? ""
-  if (record.kind === "output") return record.items.map((item) => itemEvent(taskId, seq, record, item))
-  if (record.kind !== "task") return []
-  const task = viewOf({ state: record.state, seq, outputPurged: false }, NOTHING_KNOWN)
-  return [{ type: "state", seq, taskId, facts: record.facts.map(({ type }) => type), task }]
-}
-
-const restOf = ({ record }: LogEntry): Status | null => {
-  if (record.kind === "task") return isAtRest(record.state.status) ? record.state.status : null
-  return record.kind === "tombstone" ? (record.status as Status) : null
-}
-
 /** @param follow - false: over when everything was sent that the log holds now, with `end` only if the task is at rest */
-export const watchTask = (
-  deps: WatchDeps,
-  taskId: string,
-  fromSeq: Seq,
-  follow = true,
-): Stream.Stream<WatchEvent, BerthError> =>
-  Stream.callback<WatchEvent, BerthError>(
-    (queue) =>
+export const watchTask =
+  (deps: WatchDeps, taskId: string, fromSeq: Seq, follow = true): Watching<WatchEvent> =>
+  (sink) =>
+    Effect.scoped(
       Effect.gen(function* () {
-        let lastSeq = fromSeq
-        let rest: Status | null = null
-        let isCaughtUp = false
         const untilSeq = follow ? Number.POSITIVE_INFINITY : yield* deps.log.head
         const subscription = yield* deps.hub.subscribe(taskId)
-        yield* deps.signals.subscribe(liveOutputSubject(taskId), (payload) => {
-          const record = payload as OutputRecord
-          // What is live now lies after everything that the log still has to tell.
-          if (!isCaughtUp) return
-          for (const item of record.items) Queue.offerUnsafe(queue, itemEvent(taskId, null, record, item))
-        })
+        const backlog = follow ? subscription.backlog : null
+        const place = new Place(fromSeq, backlog === null && fromSeq > 0)
+        const send = (entry: LogEntry): Effect.Effect<void> => putAll(sink, place.pass(entry))
 
-        const emit = (entry: LogEntry): Effect.Effect<void> =>
-          Effect.gen(function* () {
-            if (entry.seq <= lastSeq) return
-            lastSeq = entry.seq
-            if (entry.record.kind !== "output") rest = restOf(entry)
-            for (const event of eventsOf(entry)) yield* Queue.offer(queue, event)
-          })
         const readPages = Effect.gen(function* () {
           for (;;) {
-            const page = yield* deps.log.readTask(taskId, lastSeq, PAGE_ENTRIES)
-            for (const entry of page) if (entry.seq <= untilSeq) yield* emit(entry)
+            const page = yield* deps.log.readTask(taskId, place.lastSeq, PAGE_ENTRIES)
+            for (const entry of page) if (entry.seq <= untilSeq) yield* send(entry)
             if (page.length < PAGE_ENTRIES || page.some(({ seq }) => seq > untilSeq)) return
           }
         })
 
-        for (const entry of (follow ? subscription.backlog : null) ?? []) yield* emit(entry)
-        // Of what is under way the hub tells the rest. What was at rest may have been tried again since the hub heard of it, and
-        // where nothing was new the log may be further: that only the log knows.
-        if (lastSeq === fromSeq || rest !== null) {
+        for (const entry of backlog ?? []) {
+          yield* send(entry)
+          // Also of what was told before: where the watch begins after the last, it may have begun at the end.
+          if (entry.record.kind !== "output") place.rest = restOf(entry)
+        }
+        // Of what is under way the hub tells the rest, if it knows the task from its first entry on. What was at rest may have been
+        // tried again since the hub heard of it, and where nothing was known the log may be further: that only the log knows.
+        const isBegun = backlog !== null && (backlog.at(-1)?.seq ?? 0) >= fromSeq
+        if (!isBegun || place.rest !== null) {
           yield* readPages
-          isCaughtUp = true
           // A watch that begins after the last record finds nothing to read and must still learn that all is over.
           const last = yield* deps.log.last(taskId)
           if (last === null) return yield* Effect.fail(berthError("NOT_FOUND", `there is no task ${taskId}`))
-          if (last.seq <= lastSeq) rest = restOf(last)
+          if (last.seq <= place.lastSeq) place.rest = restOf(last)
         }
-        isCaughtUp = true
-        while (follow && rest === null) {
-          const { entries, overflow } = yield* subscription.take
+
+        let listens = false
+        /** False: what is now to be done takes longer, or all is done. */
+        const tell = (entry: LogEntry): boolean => {
+          if (sink.isFull()) {
+            place.late = entry
+            return false
+          }
+          for (const event of place.pass(entry)) sink.put(event)
+          return place.rest === null && (listens || !place.hasPrinted)
+        }
+        while (follow && place.rest === null) {
+          if (place.hasPrinted && !listens) {
+            listens = true
+            yield* hearLive(deps.signals, taskId, sink)
+          }
+          const { overflow } = yield* subscription.follow(tell)
           if (overflow) yield* readPages
-          else for (const entry of entries) yield* emit(entry)
+          else if (place.late !== null) yield* send(place.late)
+          place.late = null
         }
-        if (rest !== null) yield* Queue.offer(queue, { type: "end", seq: lastSeq, taskId, status: rest })
-        yield* Queue.end(queue)
-      }).pipe(Effect.catch((error) => Queue.fail(queue, error))),
-    { bufferSize: EVENTS_BUFFERED_MAX, strategy: "suspend" },
-  )
-
-/** Changes of backends from now on, for ever. A reader that is slow loses the oldest. */
-const watchBackends = (signals: Signals["Service"]): Stream.Stream<BackendEvent, BerthError> =>
-  Stream.callback<BackendEvent, BerthError>(
-    (queue) =>
-      signals
-        .subscribe(BACKENDS_SUBJECT, (payload) => void Queue.offerUnsafe(queue, payload as BackendEvent))
-        .pipe(Effect.catch((error) => Queue.fail(queue, error))),
-    { bufferSize: EVENTS_BUFFERED_MAX, strategy: "sliding" },
-  )
-
-/** State events of every task that `mayWatch` allows, after a sequence, and changes of backends as they come, for ever. */
-export const watchAll = (
-  { log, signals }: Pick<WatchDeps, "log" | "signals">,
-  fromSeq: Seq,
-  mayWatch: (owner: string) => boolean,
-): Stream.Stream<WatchEvent | BackendEvent, BerthError> =>
-  Stream.merge(watchBackends(signals), watchStates(log, fromSeq, mayWatch))
-
-const watchStates = (
-  log: EventLog["Service"],
-  fromSeq: Seq,
-  mayWatch: (owner: string) => boolean,
-): Stream.Stream<WatchEvent, BerthError> =>
-  log
-    .feed(fromSeq)
-    .pipe(
-      Stream.flatMap((entries) =>
-        Stream.fromIterable(
-          entries
-            .filter(({ record }) => record.kind === "task" && mayWatch(record.state.owner))
-            .flatMap((entry) => eventsOf(entry)),
-        ),
-      ),
+        if (place.rest !== null) sink.put({ type: "end", seq: place.lastSeq, taskId, status: place.rest })
+      }),
     )
+
+/** Sends events as there is room for each. */
+const putAll = (sink: WatchSink<WatchEvent>, events: readonly WatchEvent[]): Effect.Effect<void> => {
+  const from = (begin: number): Effect.Effect<void> => {
+    for (let at = begin; at < events.length; at += 1) {
+      if (sink.isFull())
+        return Effect.andThen(
+          sink.room,
+          Effect.suspend(() => from(at)),
+        )
+      sink.put(events[at] as WatchEvent)
+    }
+    return Effect.void
+  }
+  return from(0)
+}
+
+/** What is live now lies after everything that the log still has to tell. */
+const hearLive = (signals: Signals["Service"], taskId: string, sink: WatchSink<WatchEvent>) =>
+  signals.subscribe(liveOutputSubject(taskId), (payload) => {
+    const record = payload as OutputRecord
+    for (const item of record.items) if (!sink.isFull()) sink.put(itemEvent(taskId, null, record, item))
+  })

@@ -21,10 +21,11 @@ export interface Link {
 }
 
 export interface Outbox {
-  /** For answers, of which there are no more than requests in flight. */
+  /** Sends, whether or not there is room: for answers, of which there are no more than requests in flight. */
   readonly send: (text: string) => void
-  /** For events: waits while the reader is behind, then sends. Who interrupts it before that has sent nothing. */
-  readonly sendPaced: (text: () => string) => Effect.Effect<void>
+  /** The reader is behind: who has events waits for `room`, and looks again before each. */
+  readonly isFull: () => boolean
+  readonly room: Effect.Effect<void>
   /** Nothing is sent any more. */
   readonly close: () => void
 }
@@ -33,7 +34,7 @@ export function makeOutbox(link: Link, clock: Clock["Service"], limits: DoorLimi
   let open = true
   let waiting: (() => void)[] = []
   let disarm: (() => void) | null = null
-  const isFull = () => link.unsentBytes() >= limits.unsentBytesMax
+  const isFull = () => open && link.unsentBytes() >= limits.unsentBytesMax
 
   const relieved = (): void => {
     disarm?.()
@@ -41,7 +42,7 @@ export function makeOutbox(link: Link, clock: Clock["Service"], limits: DoorLimi
     link.resume()
     const woken = waiting
     waiting = []
-    // Each looks again before it sends, so together they exceed the bound by one message at most.
+    // Each looks again before it sends, so together they exceed the bound by one record's events at most.
     for (const wake of woken) wake()
   }
   const taken = (): void => {
@@ -66,15 +67,11 @@ export function makeOutbox(link: Link, clock: Clock["Service"], limits: DoorLimi
       waiting = waiting.filter((other) => other !== wake)
     })
   })
-  const sendPaced: Outbox["sendPaced"] = (text) =>
-    Effect.suspend(() => {
-      if (!open) return Effect.void
-      if (isFull()) return Effect.andThen(untilRelieved, sendPaced(text))
-      return Effect.sync(() => send(text()))
-    })
+  const room: Effect.Effect<void> = Effect.suspend(() => (isFull() ? Effect.andThen(untilRelieved, room) : Effect.void))
   return {
     send,
-    sendPaced,
+    isFull,
+    room,
     close: () => {
       open = false
       disarm?.()

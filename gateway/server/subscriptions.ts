@@ -5,8 +5,8 @@
  *   W2. A subscription sends nothing before the answer that names it, and nothing after the answer that ends it.
  *   W3. It ends with `subscription.ended`, which says why; a connection that closes ends all of them without a word.
  */
-import { Cause, Effect, Exit, type Fiber, Stream } from "effect"
-import type { BackendEvent, WatchEvent } from "../../actors/api.ts"
+import { Cause, Effect, Exit, type Fiber } from "effect"
+import type { BackendEvent, Watching, WatchEvent, WatchSink } from "../../actors/api.ts"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import { writeNotification } from "../protocol/envelope.ts"
 import type { WireEvent } from "../protocol/events.ts"
@@ -21,14 +21,16 @@ export function toWireEvent(event: WatchEvent | BackendEvent): WireEvent {
   return { ...rest, ...toWireBytes(bytes) }
 }
 
+type Events = Watching<WatchEvent | BackendEvent>
+
 interface Subscription {
-  readonly events: Stream.Stream<WatchEvent | BackendEvent, BerthError>
+  readonly events: Events
   fiber: Fiber.Fiber<void, BerthError> | null
 }
 
 export interface Subscriptions {
   /** Registers a watch without starting it. */
-  readonly open: (events: Stream.Stream<WatchEvent | BackendEvent, BerthError>) => Effect.Effect<string, BerthError>
+  readonly open: (events: Events) => Effect.Effect<string, BerthError>
   /** Starts one that was opened; without effect on others. */
   readonly start: (name: string) => void
   readonly end: (name: string) => Effect.Effect<void, BerthError>
@@ -58,10 +60,15 @@ export function makeSubscriptions(
       }),
     )
 
-  const pump = (name: string, events: Subscription["events"]): Effect.Effect<void, BerthError> =>
-    Stream.runForEach(events, (event) =>
-      outbox.sendPaced(() => writeNotification("task.event", { subscription: name, event: toWireEvent(event) })),
-    )
+  const sinkOf = (name: string, subscription: Subscription): WatchSink<WatchEvent | BackendEvent> => ({
+    put: (event) => {
+      // W2: what its watch still has to say when it is ended is not sent.
+      if (running.get(name) === subscription)
+        outbox.send(writeNotification("task.event", { subscription: name, event: toWireEvent(event) }))
+    },
+    isFull: outbox.isFull,
+    room: outbox.room,
+  })
   const ended = (name: string, exit: Exit.Exit<void, BerthError>): void => {
     if (drop(name) === undefined) return
     tellEnd(name, Exit.isSuccess(exit) ? null : asBerthError(Cause.squash(exit.cause)))
@@ -79,7 +86,7 @@ export function makeSubscriptions(
     start: (name) => {
       const subscription = running.get(name)
       if (subscription === undefined || subscription.fiber !== null) return
-      subscription.fiber = Effect.runFork(pump(name, subscription.events))
+      subscription.fiber = Effect.runFork(subscription.events(sinkOf(name, subscription)))
       subscription.fiber.addObserver((exit) => ended(name, exit))
     },
     end: (name) =>

@@ -9,6 +9,7 @@ import { LANES } from "../../core/words.ts"
 import { ENDINGS } from "./engine.ts"
 import type { Invariants } from "./invariants.ts"
 import type { Life, Schedule } from "./schedule.ts"
+import { streamOf } from "../support/watching.ts"
 
 export interface Watch {
   readonly taskId: string
@@ -128,7 +129,7 @@ export class Client {
         watch.events.push(event)
         if (event.type === "end") watch.isEnded = true
       })
-    this.#answered(Stream.runForEach(node.service.watch(admin, watch.taskId, from), each), () => {
+    this.#answered(Stream.runForEach(streamOf(node.service.watch(admin, watch.taskId, from)), each), () => {
       if (life.isOver || watch.life !== life || watch.isEnded) return
       watch.isOpen = false
       const readyAtMs = this.#schedule.nowMs + WATCH_AGAIN_MS

@@ -4,6 +4,7 @@ import type { Principal, TaskView, WatchEvent } from "../../actors/api.ts"
 import type { BerthNode } from "../../actors/node.ts"
 import type { BerthError } from "../../core/errors.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
+import { streamOf } from "./watching.ts"
 
 export const OWNER: Principal = { owner: "tester", role: "user", laneMax: "urgent" }
 
@@ -11,7 +12,7 @@ export const OWNER: Principal = { owner: "tester", role: "user", laneMax: "urgen
 export const runToEnd = (node: BerthNode, request: SubmitRequest): Effect.Effect<readonly WatchEvent[], BerthError> =>
   Effect.gen(function* () {
     const { task } = yield* node.service.submit(OWNER, request, JSON.stringify(request))
-    return yield* Stream.runCollect(node.service.watch(OWNER, task.id, 0))
+    return yield* Stream.runCollect(streamOf(node.service.watch(OWNER, task.id, 0)))
   })
 
 export const lastTask = (events: readonly WatchEvent[]): TaskView => {

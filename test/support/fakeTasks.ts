@@ -8,6 +8,7 @@ import { berthError, type BerthError } from "../../core/errors.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
 import { LANES, STATUSES } from "../../core/words.ts"
 import { FAKE_WORKER, pendingView } from "./fakeViews.ts"
+import { pouring } from "../../actors/watchAll.ts"
 
 type Service = TaskService["Service"]
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
@@ -193,18 +194,22 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
         }),
       ),
     watch: (principal, id, fromSeq, follows = true) =>
-      Stream.unwrap(
-        Effect.map(called(`watch ${id}`, own(principal, id)), () =>
-          follows
-            ? follow((event) => event.taskId === id, fromSeq, true)
-            : Stream.fromIterable(log.filter((event) => event.taskId === id && (event.seq ?? 0) > fromSeq)),
+      pouring(
+        Stream.unwrap(
+          Effect.map(called(`watch ${id}`, own(principal, id)), () =>
+            follows
+              ? follow((event) => event.taskId === id, fromSeq, true)
+              : Stream.fromIterable(log.filter((event) => event.taskId === id && (event.seq ?? 0) > fromSeq)),
+          ),
         ),
       ),
     watchAll: (principal, fromSeq) =>
-      follow(
-        (event) => event.type === "state" && (principal.role === "admin" || event.task.owner === principal.owner),
-        fromSeq ?? seq,
-        false,
+      pouring(
+        follow(
+          (event) => event.type === "state" && (principal.role === "admin" || event.task.owner === principal.owner),
+          fromSeq ?? seq,
+          false,
+        ),
       ),
     workers: Effect.succeed([FAKE_WORKER]),
     drainWorker: (worker, draining) =>

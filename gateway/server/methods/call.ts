@@ -1,6 +1,6 @@
 /** What a method's handler gets besides its parameters. */
-import type { Effect, Stream } from "effect"
-import type { BackendEvent, Principal, TaskService, WatchEvent } from "../../../actors/api.ts"
+import type { Effect } from "effect"
+import type { BackendEvent, Principal, TaskService, Watching, WatchEvent } from "../../../actors/api.ts"
 import type { BerthError } from "../../../core/errors.ts"
 import type { Secrets } from "../../../core/ports/secrets.ts"
 import type { Clock } from "../../../core/ports/clock.ts"
@@ -9,9 +9,7 @@ import type { MethodName, MethodParams, MethodResult } from "../../protocol/meth
 /** What of its connection a method may use. */
 export interface Connection {
   /** Opens a subscription; it begins to send after this call's answer. Fails with TOO_MANY. */
-  readonly subscribe: (
-    events: Stream.Stream<WatchEvent | BackendEvent, BerthError>,
-  ) => Effect.Effect<string, BerthError>
+  readonly subscribe: (events: Watching<WatchEvent | BackendEvent>) => Effect.Effect<string, BerthError>
   /** Ends a subscription; fails with NOT_FOUND. */
   readonly unsubscribe: (subscription: string) => Effect.Effect<void, BerthError>
   /** Takes a newer token of the same owner. */

@@ -8,7 +8,7 @@ import { makeBackend } from "../../../actors/executor/stack/backend.ts"
 import { SharedRetryBudget } from "../../../actors/executor/stack/retryBudget.ts"
 import { guardedBlobs } from "../../../actors/guardedBlobs.ts"
 import type { BerthNode } from "../../../actors/node.ts"
-import { watchAll } from "../../../actors/watch.ts"
+import { watchAll } from "../../../actors/watchAll.ts"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import { RETRY_BUDGET_LIMITS } from "../../../core/policy/retryBudget.ts"
 import type { Blobs } from "../../../core/ports/blobs.ts"
@@ -19,6 +19,7 @@ import { makeRig } from "../../support/actorRig.ts"
 import { manualClock, seededRandom, settle } from "../../support/clock.ts"
 import { callOf, unavailable } from "../../support/engineCall.ts"
 import { SILENT } from "../../support/silent.ts"
+import { streamOf } from "../../support/watching.ts"
 
 const backendOf = (name: string) => {
   const clock = manualClock()
@@ -63,10 +64,7 @@ describe("a change of a breaker", () => {
     )
     const events: (WatchEvent | BackendEvent)[] = []
     Effect.runFork(
-      Stream.runForEach(
-        watchAll(rig, 0, () => false),
-        (event) => Effect.sync(() => void events.push(event)),
-      ),
+      Stream.runForEach(streamOf(watchAll(rig, 0, () => false)), (event) => Effect.sync(() => void events.push(event))),
     )
     await settle()
     await call(Effect.fail(unavailable("gone")))

@@ -15,6 +15,7 @@ import { makeClusterRig } from "../../support/clusterRig.ts"
 import { lastTask, OWNER, runToEnd } from "../../support/embeddedNode.ts"
 import { SILENT } from "../../support/silent.ts"
 import { until } from "../../support/until.ts"
+import { streamOf } from "../../support/watching.ts"
 
 const run = <A>(effect: Effect.Effect<A, BerthError>): Promise<A> => Effect.runPromise(effect)
 const closers: (() => Promise<void>)[] = []
@@ -111,7 +112,7 @@ describe("nodes of a cluster", () => {
     const events = await run(runToEnd(one.node, echo(99)))
     const id = lastTask(events).id
     const { Stream } = await import("effect")
-    const again = await run(Stream.runCollect(two.node.service.watch(OWNER, id, 0)))
+    const again = await run(Stream.runCollect(streamOf(two.node.service.watch(OWNER, id, 0))))
     expect(again.map(({ seq }) => seq)).toEqual(events.map(({ seq }) => seq))
   })
 

@@ -13,6 +13,7 @@ import { fakeExecutor } from "../../support/fakeExecutor.ts"
 import { countingClock, expectCleanLifecycle } from "../../support/lifecycle.ts"
 import { SILENT } from "../../support/silent.ts"
 import { until } from "../../support/until.ts"
+import { streamOf } from "../../support/watching.ts"
 
 interface Given {
   readonly rig: Rig
@@ -149,7 +150,7 @@ describe("start and stop", () => {
     })
     // A planned stop counts as nobody's death; a last node finishes what the others left.
     const { close, node } = await started({ rig, executors: [handlersOf(rig)], nodeId: "last" })
-    for (const id of ids) await rig.run(Stream.runDrain(node.service.watch(OWNER, id, 0)))
+    for (const id of ids) await rig.run(Stream.runDrain(streamOf(node.service.watch(OWNER, id, 0))))
     const states = await Promise.all(ids.map(rig.state))
     expect(states.filter(({ workerDeaths }) => workerDeaths > 0)).toEqual([])
     expect(states.every(({ attempt }) => attempt === 1)).toBe(true)
@@ -173,7 +174,7 @@ describe("start and stop", () => {
     expect([adopted.adopted, adopted.offsets.stdout]).toEqual([true, 4])
     await adopted.print("two")
     adopted.exit()
-    const events = await rig.run(Stream.runCollect(second.node.service.watch(OWNER, task.id, 0)))
+    const events = await rig.run(Stream.runCollect(streamOf(second.node.service.watch(OWNER, task.id, 0))))
     const text = events.flatMap((event) => (event.type === "output" ? [Buffer.from(event.bytes).toString()] : []))
     expect(text.join("")).toBe("one two")
     expect(lastTask(events)).toMatchObject({ status: "completed", attempt: 1, epoch: 2 })

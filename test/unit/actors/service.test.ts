@@ -8,6 +8,7 @@ import { makeRig, type RigOptions, workerInfo } from "../../support/actorRig.ts"
 import { settle } from "../../support/clock.ts"
 import { codeOf } from "../../support/code.ts"
 import { ended, resultOf, started } from "../../support/task.ts"
+import { streamOf } from "../../support/watching.ts"
 
 const ANN: Principal = { owner: "ann", role: "user", laneMax: "high" }
 const BOB: Principal = { owner: "bob", role: "user", laneMax: "urgent" }
@@ -46,7 +47,7 @@ describe("another owner's task looks like one that is not there", () => {
       service.retry(who, id),
       service.remove(who, id),
       service.artifact(who, id, "x"),
-      Stream.runDrain(service.watch(who, id, 0)),
+      Stream.runDrain(streamOf(service.watch(who, id, 0))),
     ]
     const codes = async (who: Principal, id: string): Promise<readonly string[]> => {
       const all: string[] = []
@@ -84,7 +85,7 @@ describe("another owner's task looks like one that is not there", () => {
     await submit({ id: "b1", owner: "bob" })
     await submit({ id: "a2", owner: "ann" })
     const first = async (who: Principal, from: number | null, count: number) => {
-      const events = await run(Stream.runCollect(Stream.take(service.watchAll(who, from), count)))
+      const events = await run(Stream.runCollect(Stream.take(streamOf(service.watchAll(who, from)), count)))
       return events.map((event) => (event.type === "backend" ? event.backend : event.taskId))
     }
     expect(await first(ANN, 0, 2)).toEqual(["a1", "a2"])

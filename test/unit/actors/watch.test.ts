@@ -3,7 +3,8 @@ import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { WatchEvent } from "../../../actors/api.ts"
 import { type Hub, makeHub } from "../../../actors/hub.ts"
-import { watchAll, watchTask } from "../../../actors/watch.ts"
+import { watchTask } from "../../../actors/watch.ts"
+import { watchAll } from "../../../actors/watchAll.ts"
 import { liveOutputSubject } from "../../../core/ports/signals.ts"
 import { stateSubject } from "../../../core/record.ts"
 import { makeRig, type Rig } from "../../support/actorRig.ts"
@@ -11,6 +12,7 @@ import { settle } from "../../support/clock.ts"
 import { codeOf } from "../../support/code.ts"
 import { ended, printed, retried, started, tombstoneOf, updated } from "../../support/task.ts"
 import { until } from "../../support/until.ts"
+import { streamOf } from "../../support/watching.ts"
 
 let rig: Rig
 let scope: Scope.Closeable
@@ -27,7 +29,7 @@ afterEach(async () => {
   await Effect.runPromise(Scope.close(scope, Exit.void))
 })
 
-const watch = (from = 0) => watchTask({ ...rig, hub }, "t1", from)
+const watch = (from = 0) => streamOf(watchTask({ ...rig, hub }, "t1", from))
 /** A watcher that collects as it goes. */
 const watcher = (from = 0) => {
   const events: WatchEvent[] = []
@@ -119,15 +121,21 @@ describe("what does a watcher see?", () => {
 
   it("WA2: live output comes without a sequence to whoever watches now, and to nobody later", async () => {
     const first = await rig.submit({ id: "t1" })
-    const one = watcher()
-    await until(() => one.events.length === 1)
-    await rig.run(rig.signals.publish(liveOutputSubject("t1"), printed("live", 2_000_000)))
-    await until(() => one.events.length === 2)
-    expect(one.events[1]).toMatchObject({ type: "output", seq: null, offset: 2_000_000 })
     const running = started(first.state)
     await rig.append(running)
+    const one = watcher()
+    await output("head", 0)
+    await until(() => one.events.length === 3)
+    // Also to one that begins after all that was kept so far.
+    const late = watcher(3)
+    await settle()
+    await rig.run(rig.signals.publish(liveOutputSubject("t1"), printed("live", 2_000_000)))
+    await until(() => one.events.length === 4 && late.events.length === 1)
+    expect(one.events[3]).toMatchObject({ type: "output", seq: null, offset: 2_000_000 })
+    expect(late.events[0]).toEqual(one.events[3])
     await rig.append(ended(running.state))
     await one.done()
+    await late.done()
     expect((await collect(0)).some(({ seq }) => seq === null)).toBe(false)
   })
 
@@ -209,7 +217,7 @@ describe("when the hub cannot follow", () => {
     const first = await rig.submit({ id: "t1" })
     const events: WatchEvent[] = []
     const fiber = Effect.runFork(
-      Stream.runForEach(watchTask({ ...rig, hub: own }, "t1", 0), (event) =>
+      Stream.runForEach(streamOf(watchTask({ ...rig, hub: own }, "t1", 0)), (event) =>
         Effect.sync(() => void events.push(event)),
       ),
     )
@@ -231,7 +239,7 @@ describe("when the hub cannot follow", () => {
 
   it("H4: a task that began while somebody watched is told to its end without asking the log", async () => {
     await rig.submit({ id: "t0" })
-    const another = Effect.runFork(Stream.runDrain(watchTask({ ...rig, hub }, "t0", 0)))
+    const another = Effect.runFork(Stream.runDrain(streamOf(watchTask({ ...rig, hub }, "t0", 0))))
     await settle()
     const running = started((await rig.submit({ id: "t1" })).state)
     await rig.append(running)
@@ -266,9 +274,8 @@ describe("what does a watcher of all tasks see?", () => {
     await rig.submit({ id: "b1", owner: "bob" })
     const events: WatchEvent[] = []
     const fiber = Effect.runFork(
-      Stream.runForEach(
-        watchAll(rig, 0, (owner) => owner === "ann"),
-        (event) => Effect.sync(() => void (event.type !== "backend" && events.push(event))),
+      Stream.runForEach(streamOf(watchAll(rig, 0, (owner) => owner === "ann")), (event) =>
+        Effect.sync(() => void (event.type !== "backend" && events.push(event))),
       ),
     )
     await until(() => events.length === 1)

@@ -8,6 +8,7 @@ import type { BerthError } from "../../../core/errors.ts"
 import { makeRig } from "../../support/actorRig.ts"
 import { settle } from "../../support/clock.ts"
 import { ended, retried, started } from "../../support/task.ts"
+import { streamOf } from "../../support/watching.ts"
 
 const collect = async (events: Stream.Stream<WatchEvent, BerthError>): Promise<readonly WatchEvent[]> => [
   ...(await Effect.runPromise(Stream.runCollect(events))),
@@ -22,14 +23,14 @@ it("WA3 H4: a task that was at rest when the hub heard of it last, and was tried
   const feed = () => Stream.concat(Stream.make(heard), Stream.never)
   const slow = makeHub({ ...rig.log, head: Effect.succeed(0), feed })
   const hubRuns = Effect.runFork(slow.run)
-  const another = Effect.runFork(Stream.runDrain(watchTask({ ...rig, hub: slow }, "t9", 0)))
+  const another = Effect.runFork(Stream.runDrain(streamOf(watchTask({ ...rig, hub: slow }, "t9", 0))))
   await settle()
   const again = retried(running.state, null)
   const second = started(again.state)
   for (const record of [again, second, ended(second.state)]) await rig.append(record)
-  const all = await collect(watchTask({ ...rig, hub: makeHub(rig.log) }, "t1", 0))
+  const all = await collect(streamOf(watchTask({ ...rig, hub: makeHub(rig.log) }, "t1", 0)))
   for (const from of [0, 1, 3, 4, 6]) {
-    expect(await collect(watchTask({ ...rig, hub: slow }, "t1", from))).toEqual(
+    expect(await collect(streamOf(watchTask({ ...rig, hub: slow }, "t1", from)))).toEqual(
       all.filter(({ seq, type }) => type === "end" || (seq ?? 0) > from),
     )
   }

@@ -6,6 +6,7 @@ import { watchTask } from "../../../actors/watch.ts"
 import { makeRig, type Rig } from "../../support/actorRig.ts"
 import { settle } from "../../support/clock.ts"
 import { ended, printed, started } from "../../support/task.ts"
+import { streamOf } from "../../support/watching.ts"
 
 let rig: Rig
 let scope: Scope.Closeable
@@ -27,7 +28,7 @@ const output = (text: string, at: number) => rig.run(rig.log.appendOutput("t1", 
 describe("what does who does not follow see?", () => {
   const soFar = (from = 0) =>
     Effect.runPromise(
-      Effect.map(Stream.runCollect(watchTask({ ...rig, hub }, "t1", from, false)), (events) => [...events]),
+      Effect.map(Stream.runCollect(streamOf(watchTask({ ...rig, hub }, "t1", from, false))), (events) => [...events]),
     )
 
   it("WA4: all that the log holds of a task that goes on, and no end", async () => {
@@ -59,7 +60,9 @@ describe("what does who does not follow see?", () => {
           rig.log.readTask(...question),
         ),
     }
-    const events = await Effect.runPromise(Stream.runCollect(watchTask({ ...rig, log: endless, hub }, "t1", 0, false)))
+    const events = await Effect.runPromise(
+      Stream.runCollect(streamOf(watchTask({ ...rig, log: endless, hub }, "t1", 0, false))),
+    )
     expect([...events].filter(({ type }) => type === "output")).toHaveLength(10)
   })
 })

@@ -14,7 +14,13 @@ const slow = () => {
   const link = fakeLink()
   link.reads = false
   const outbox = makeOutbox(link, clock, LIMITS)
-  const paced = (at: number) => Effect.runFork(outbox.sendPaced(() => text(at)))
+  const paced = (at: number) =>
+    Effect.runFork(
+      Effect.andThen(
+        outbox.room,
+        Effect.sync(() => outbox.send(text(at))),
+      ),
+    )
   return { clock, link, outbox, paced }
 }
 
