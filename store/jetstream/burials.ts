@@ -13,7 +13,6 @@ import { isUnheard } from "./failure.ts"
 import type { Link } from "./link.ts"
 import { logPrefix, type Names } from "./token.ts"
 
-const ANSWER_MS = 5_000
 /** Those who manage share the requests out among them. */
 const MANAGERS = "managers"
 const DONE = "+OK"
@@ -83,23 +82,18 @@ function requestOf(bytes: Uint8Array): Request {
 }
 
 const ask = (link: Link, subject: string, request: Request): Effect.Effect<void, BerthError> =>
-  link
-    .ask(`purging task ${request.taskId}`, async () => {
-      const bytes = encodePayload(request)
-      return (await link.connection.request(subject, bytes, { timeout: ANSWER_MS })).string()
-    })
-    .pipe(
-      Effect.mapError((error) =>
-        isUnheard(error)
-          ? berthError("STORE_UNAVAILABLE", "nobody is there who may purge", {
-              cause: error,
-              hint: "Start a node with the role leader; deleting again goes on where it stopped.",
-            })
-          : error,
-      ),
-      Effect.flatMap((answer) =>
-        answer === DONE
-          ? Effect.void
-          : Effect.fail(berthError("STORE_UNAVAILABLE", `purging task ${request.taskId} did not succeed`)),
-      ),
-    )
+  link.request(`purging task ${request.taskId}`, subject, encodePayload(request)).pipe(
+    Effect.mapError((error) =>
+      isUnheard(error)
+        ? berthError("STORE_UNAVAILABLE", "nobody is there who may purge", {
+            cause: error,
+            hint: "Start a node with the role leader; deleting again goes on where it stopped.",
+          })
+        : error,
+    ),
+    Effect.flatMap((answer) =>
+      answer.string() === DONE
+        ? Effect.void
+        : Effect.fail(berthError("STORE_UNAVAILABLE", `purging task ${request.taskId} did not succeed`)),
+    ),
+  )

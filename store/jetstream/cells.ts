@@ -15,7 +15,6 @@ import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
 import { fromTokens, toTokens } from "./token.ts"
 
-const REQUEST_MS = 5_000
 const READS_AT_ONCE = 16
 const OPERATION = "KV-Operation"
 
@@ -49,19 +48,13 @@ export function makeCells(link: Link, bucket: string, mayPurge: boolean): Cells 
             try: () => ({
               key,
               revision: stored.seq,
-              value: stored.header?.has(OPERATION) === true ? null : decodePayload(stored.data),
+              value: stored.hasHeader(OPERATION) ? null : decodePayload(stored.data),
             }),
             catch: storeError(`reading ${key} of ${bucket}`),
           }),
     )
   const sweep = ({ key, revision }: Cell): Effect.Effect<void, BerthError> =>
     Effect.flatMap(subjectOf(key), (subject) => link.purge(stream, subject, revision + 1))
-  const mark = (subject: string, expected?: number): Effect.Effect<number, BerthError> =>
-    link.ask(`removing ${subject}`, async () => {
-      const expect = expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }
-      const options = { headers: deleted(), timeout: REQUEST_MS, retries: 0, ...expect }
-      return (await link.js.publish(subject, new Uint8Array(0), options)).seq
-    })
   return {
     read: (key) => Effect.flatMap(subjectOf(key), (subject) => read(key, subject)),
     write: (key, bytes, expected) =>
@@ -69,7 +62,7 @@ export function makeCells(link: Link, bucket: string, mayPurge: boolean): Cells 
     remove: (key, expected) =>
       Effect.gen(function* () {
         const subject = yield* subjectOf(key)
-        const marker = yield* mark(subject, expected)
+        const marker = yield* link.publish(subject, new Uint8Array(0), expected, deleted())
         if (mayPurge) yield* link.purge(stream, subject, marker + 1)
       }),
     list: (begin) =>

@@ -7,8 +7,6 @@ import type { Hints } from "./hints.ts"
 import type { Link } from "./link.ts"
 import { giveBack } from "./pulls.ts"
 
-const ACK_ANSWER_MS = 5_000
-
 /**
  * A message in a worker's hands. It is settled once: an ack returns when the broker has confirmed it, and a later one
  * asks nothing, because the message may be somebody else's by then. One that cannot be read is thrown away, or it would
@@ -29,9 +27,7 @@ export function deliveryOf(link: Link, hints: Hints, message: Msg): readonly Del
             isSettled = true
           }),
     )
-  const ack = link.ask("settling a wake-up", () =>
-    link.connection.request(message.reply ?? "", "+ACK", { timeout: ACK_ANSWER_MS }),
-  )
+  const ack = link.request("settling a wake-up", message.reply ?? "", "+ACK")
   const nak = Effect.sync(() => {
     giveBack(link.connection, message)
     hints.tell(wakeUp.pool)

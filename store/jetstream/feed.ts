@@ -12,11 +12,11 @@
  *       a while, the stream's leader is asked whether there is more; then what there is is read one by one, as long as no
  *       consumer brings it.
  */
-import type { StoredMsg } from "@nats-io/jetstream"
 import { Effect, Result, type Scope, Stream } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { Seq } from "../../core/record.ts"
+import type { Stored } from "./answers.ts"
 import { Arrivals, Opening } from "./feedConsumer.ts"
 import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
@@ -33,7 +33,7 @@ const STEP_MS = 50
 const AGAIN_MS = 500
 const ANY = ">"
 
-type Message = Pick<StoredMsg, "seq" | "subject" | "data">
+type Message = Pick<Stored, "seq" | "subject" | "data">
 
 export interface FeedOptions<A> {
   readonly link: Link

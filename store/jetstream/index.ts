@@ -63,7 +63,7 @@ export const jetstreamPorts = (
       const clock = yield* Clock
       const random = yield* Random
       const names = yield* Effect.try({ try: () => namesOf(options.cluster), catch: (error) => error as BerthError })
-      const link = yield* openLink(options)
+      const link = yield* openLink(options, clock)
       const manages = options.manages ?? true
       yield* ensureStreams(link, names, options, manages)
       const durability = yield* readDurability(

@@ -8,22 +8,18 @@
  *   LK4. The broker tells of a subject that our user may not use on the side, with no answer to what was asked: whoever waits
  *        for one on that subject gets a typed error that names it.
  */
-import {
-  jetstream,
-  jetstreamManager,
-  type JetStreamClient,
-  type JetStreamManager,
-  type StoredMsg,
-} from "@nats-io/jetstream"
-import type { Msg, NatsConnection } from "@nats-io/transport-node"
+import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream"
+import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node"
 import { Effect, type Scope } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
+import { expecting, type Stored, seqOf, storedOf } from "./answers.ts"
 import { dial, type DialOptions } from "./dial.ts"
 import { isUnheard, storeError } from "./failure.ts"
+import { Questions, REQUEST_MS } from "./questions.ts"
 import { watchConnection, type Refusals } from "./refusals.ts"
-import { insisting, Wire } from "./wire.ts"
+import { asking, insisting, Wire } from "./wire.ts"
 
-const REQUEST_MS = 5_000
 /** Older servers lost whole streams when they were killed. */
 const VERSION_MIN = [2, 10, 23] as const
 
@@ -41,14 +37,17 @@ export interface Link {
    * Stores one message; gives its sequence.
    * @param expected - of the subject's last message, 0 for none; fails with VERSION_CONFLICT. Left out: any
    */
-  readonly publish: (subject: string, bytes: Uint8Array, expected?: number) => Effect.Effect<number, BerthError>
-  readonly lastOf: (stream: string, subject: string) => Effect.Effect<StoredMsg | null, BerthError>
-  /** The first message after a sequence; the subject may have wildcards. */
-  readonly firstAfter: (
-    stream: string,
+  readonly publish: (
     subject: string,
-    afterSeq: number,
-  ) => Effect.Effect<StoredMsg | null, BerthError>
+    bytes: Uint8Array,
+    expected?: number,
+    headers?: MsgHdrs,
+  ) => Effect.Effect<number, BerthError>
+  /** Sends one message; gives the answer to it. */
+  readonly request: (what: string, subject: string, payload: Uint8Array | string) => Effect.Effect<Msg, BerthError>
+  readonly lastOf: (stream: string, subject: string) => Effect.Effect<Stored | null, BerthError>
+  /** The first message after a sequence; the subject may have wildcards. */
+  readonly firstAfter: (stream: string, subject: string, afterSeq: number) => Effect.Effect<Stored | null, BerthError>
   /** Removes the messages of a subject, with `beforeSeq` only those before it. */
   readonly purge: (stream: string, subject: string, beforeSeq?: number) => Effect.Effect<void, BerthError>
   /** Awaits any other answer of the broker, asked once. */
@@ -70,7 +69,7 @@ export interface Link {
 }
 
 /** Connects, and reconnects for as long as the scope is open. Fails with CONFIG_INVALID for a server that is too old. */
-export const openLink = (options: LinkOptions): Effect.Effect<Link, BerthError, Scope.Scope> =>
+export const openLink = (options: LinkOptions, clock: Clock["Service"]): Effect.Effect<Link, BerthError, Scope.Scope> =>
   Effect.gen(function* () {
     const connection = yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => dial(options), catch: storeError("connecting to the broker") }),
@@ -84,7 +83,7 @@ export const openLink = (options: LinkOptions): Effect.Effect<Link, BerthError, 
       try: () => jetstreamManager(connection, { timeout: REQUEST_MS }),
       catch: (cause) => (isUnheard(cause) ? jetstreamOff(cause) : storeError("asking for JetStream")(cause)),
     })
-    return linkOver({ connection, jsm, version, refusals, wire })
+    return linkOver({ connection, clock, jsm, version, refusals, wire })
   })
 
 const jetstreamOff = (cause: unknown): BerthError =>
@@ -95,38 +94,40 @@ const jetstreamOff = (cause: unknown): BerthError =>
   })
 
 interface LinkParts extends Pick<Link, "connection" | "jsm" | "version"> {
+  readonly clock: Clock["Service"]
   readonly refusals: Refusals
   readonly wire: Wire
 }
 
-function linkOver({ connection, jsm, refusals, version, wire }: LinkParts): Link {
+function linkOver({ clock, connection, jsm, refusals, version, wire }: LinkParts): Link {
   const js = jetstream(connection, { timeout: REQUEST_MS })
-  const ask = <A>(what: string, question: () => Promise<A>): Effect.Effect<A, BerthError> =>
-    Effect.andThen(wire.up, Effect.tryPromise({ try: () => wire.carry(question), catch: storeError(what) }))
-  const look: Link["look"] = (what, question) => insisting(what, ask(what, question))
+  const questions = new Questions({ connection, clock, wire, onRefused: refusals.onRefused })
+  const read = (stream: string, subject: string, query: object): Effect.Effect<Stored | null, BerthError> => {
+    const what = `reading ${subject}`
+    const asked = { what, subject: `$JS.API.STREAM.MSG.GET.${stream}`, payload: JSON.stringify(query), read: storedOf }
+    return insisting({ clock, what, wire }, questions.question(asked))
+  }
+  const ask: Link["ask"] = (what, question) => asking(wire, wire.carried(question, storeError(what)))
   return {
     connection,
     js,
     jsm,
     version,
     ask,
-    look,
+    look: (what, question) => insisting({ clock, what, wire }, wire.carried(question, storeError(what))),
     up: wire.up,
     onLost: (told) => wire.onBroken(told),
     onRefused: refusals.onRefused,
     listen: (subject, onMessage, queue) => listening(connection, subject, onMessage, queue),
-    publish: (subject, bytes, expected) =>
-      ask(`storing on ${subject}`, async () => {
-        const expect = expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }
-        return (await js.publish(subject, bytes, { timeout: REQUEST_MS, retries: 0, ...expect })).seq
-      }),
-    lastOf: (stream, subject) =>
-      look(`reading ${subject}`, () => jsm.streams.getMessage(stream, { last_by_subj: subject })),
-    firstAfter: (stream, subject, afterSeq) => {
-      // The server has known this question since 2.9; the client's types do not.
-      const query = { seq: afterSeq + 1, next_by_subj: subject }
-      return look(`reading ${subject}`, () => jsm.streams.getMessage(stream, query))
+    publish: (subject, bytes, expected, headers) => {
+      const options = { headers: expecting(expected, headers), read: seqOf }
+      return asking(wire, questions.question({ what: `storing on ${subject}`, subject, payload: bytes, ...options }))
     },
+    request: (what, subject, payload) =>
+      asking(wire, questions.question({ what, subject, payload, read: (answer) => answer })),
+    lastOf: (stream, subject) => read(stream, subject, { last_by_subj: subject }),
+    // The server has known this question since 2.9.
+    firstAfter: (stream, subject, afterSeq) => read(stream, subject, { seq: afterSeq + 1, next_by_subj: subject }),
     purge: (stream, subject, beforeSeq) =>
       Effect.asVoid(
         ask(`purging ${subject}`, () =>

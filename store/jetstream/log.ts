@@ -8,7 +8,6 @@
  *        the record that it wanted to bury finishes the purge, so that a crash in between leaves nothing for ever. Who may
  *        not purge asks somebody who may: burials.ts.
  */
-import type { StoredMsg } from "@nats-io/jetstream"
 import { Effect, type Scope } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
@@ -25,6 +24,7 @@ import {
 } from "../../core/record.ts"
 import { decodeRecord, encodeRecord } from "../shared/codec.ts"
 import { writeLevel } from "../shared/writeLevel.ts"
+import type { Stored } from "./answers.ts"
 import type { Burials } from "./burials.ts"
 import type { Link } from "./link.ts"
 import { readPage } from "./pages.ts"
@@ -49,7 +49,7 @@ export function makeLog(
     const own = subject.slice(prefix.length)
     return { seq, subject: own, record: decodeRecord(bytes, `record ${seq} of ${own}`) }
   }
-  const entryOf = (stored: StoredMsg | null): Found =>
+  const entryOf = (stored: Stored | null): Found =>
     Effect.try({
       try: () => (stored === null ? null : decode(stored.seq, stored.subject, stored.data)),
       catch: asBerthError,

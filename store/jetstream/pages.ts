@@ -7,12 +7,13 @@
  *        and then `last` would be older than what was shown (EL4).
  *   PG3. A message that was lost on the way ends what the consumer tells: places among its deliveries have no gap.
  */
-import { AckPolicy, DeliverPolicy, type StoredMsg } from "@nats-io/jetstream"
+import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream"
 import { type Msg, nanos } from "@nats-io/transport-node"
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { LogEntry, Seq } from "../../core/record.ts"
+import type { Stored } from "./answers.ts"
 import type { Link } from "./link.ts"
 import { pullNow } from "./pulls.ts"
 
@@ -61,7 +62,7 @@ const oneByOne = (
   Effect.gen(function* () {
     const entries: LogEntry[] = []
     while (entries.length < entriesMax) {
-      const stored: StoredMsg | null = yield* link.firstAfter(stream, subject, entries.at(-1)?.seq ?? afterSeq)
+      const stored: Stored | null = yield* link.firstAfter(stream, subject, entries.at(-1)?.seq ?? afterSeq)
       if (stored === null) break
       entries.push(yield* decoding(() => decode(stored.seq, stored.subject, stored.data)))
     }

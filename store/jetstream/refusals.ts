@@ -5,12 +5,15 @@ import type { Wire } from "./wire.ts"
 
 /** What the broker refuses our user, told to whoever waits on such a subject. */
 export interface Refusals {
-  readonly onRefused: (subjectBegin: string, told: (error: BerthError) => void) => () => void
+  readonly onRefused: (subjectBegin: string, told: Told) => () => void
 }
+
+/** What to say to the user, and what the broker said. */
+type Told = (error: BerthError, violation: PermissionViolationError) => void
 
 interface Listener {
   readonly subjectBegin: string
-  readonly told: (error: BerthError) => void
+  readonly told: Told
 }
 
 /** Follows what a connection goes through, until it is closed. */
@@ -29,9 +32,10 @@ export function watchConnection(connection: NatsConnection, wire: Wire, notice: 
       if (status.type !== "error") continue
       notice(`the broker says: ${status.error.message}`)
       if (!(status.error instanceof PermissionViolationError)) continue
-      const { subject } = status.error
-      const error = refusal("asking the broker", status.error)
-      for (const { subjectBegin, told } of [...listeners]) if (subject.startsWith(subjectBegin)) told(error)
+      const violation = status.error
+      const error = refusal("asking the broker", violation)
+      for (const { subjectBegin, told } of [...listeners])
+        if (violation.subject.startsWith(subjectBegin)) told(error, violation)
     }
   }
   // The status ends with the connection and never fails by itself.

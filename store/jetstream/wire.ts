@@ -7,15 +7,19 @@
  *   WI3. A question that changes nothing is asked again every `AGAIN_MS` while no answer comes, `ASKED_MAX` times: a stream
  *        whose leader has died answers nobody, and its next leader does not know what was asked.
  */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
+import type { Clock } from "../../core/ports/clock.ts"
 
 const AWAY_MS = 2_000
 const AGAIN_MS = 1_000
 const ASKED_MAX = 5
 
+/** Asks once and says how it ended, of which the first word counts; gives what ends the interest in it. */
+export type Question<A> = (settle: (end: Exit.Exit<A, BerthError>) => void) => () => void
+
 /** What a question ends with that was under way when the wire broke (WI1). */
-class WireBroken extends Error {
+export class WireBroken extends Error {
   constructor() {
     super("the connection to the broker was lost before it answered")
   }
@@ -25,6 +29,10 @@ export class Wire {
   readonly #underWay = new Set<() => void>()
   #isUp = true
   #mended: (() => void)[] = []
+
+  get isUp(): boolean {
+    return this.#isUp
+  }
 
   /** The connection was lost, or is there again. */
   turn(isUp: boolean): void {
@@ -44,12 +52,27 @@ export class Wire {
     return () => void this.#underWay.delete(once)
   }
 
-  /** The answer to a question; rejects when the wire breaks first (WI1). */
-  carry<A>(question: () => Promise<A>): Promise<A> {
-    return new Promise((resolve, reject) => {
-      const forget = this.onBroken(() => reject(new WireBroken()))
-      question().then(resolve, reject).finally(forget)
-    })
+  /**
+   * A question whose answer is a promise, which ends also when the wire breaks first (WI1).
+   *
+   * @param failed - what an error means
+   */
+  carried<A>(question: () => Promise<A>, failed: (cause: unknown) => BerthError): Question<A> {
+    return (settle) => {
+      const fail = (cause: unknown): void => settle(Exit.fail(failed(cause)))
+      const forget = this.onBroken(() => fail(new WireBroken()))
+      const settled =
+        <B>(then: (value: B) => void) =>
+        (value: B): void => {
+          forget()
+          then(value)
+        }
+      question().then(
+        settled((answer) => settle(Exit.succeed(answer))),
+        settled(fail),
+      )
+      return forget
+    }
   }
 
   /** Resolves while the wire is there (WI2). */
@@ -69,24 +92,43 @@ export class Wire {
 
 const isBroken = ({ cause }: BerthError): boolean => cause instanceof WireBroken
 
-/**
- * The first answer to a question that changes nothing, however often it has to be asked (WI3). An answer that is an error counts.
- *
- * @param asked - one question; fails with what was wrong
- */
-export const insisting = <A>(what: string, asked: Effect.Effect<A, BerthError>): Effect.Effect<A, BerthError> => {
-  const one: Effect.Effect<A, BerthError> = Effect.catch(asked, (error) =>
-    isBroken(error) ? Effect.suspend(() => one) : Effect.fail(error),
-  )
-  const from = (left: number): Effect.Effect<A, BerthError> =>
-    left === 0
-      ? Effect.fail(berthError("STORE_UNAVAILABLE", `${what}: the broker did not answer`))
-      : Effect.raceFirst(
-          one,
-          Effect.delay(
-            Effect.suspend(() => from(left - 1)),
-            AGAIN_MS,
-          ),
-        )
-  return from(ASKED_MAX)
+/** How a question ends that is asked once (WI2). */
+export const asking = <A>(wire: Wire, question: Question<A>): Effect.Effect<A, BerthError> => {
+  const asked = Effect.callback<A, BerthError>((resume) => Effect.sync(question(resume)))
+  return Effect.suspend(() => (wire.isUp ? asked : Effect.andThen(wire.up, asked)))
+}
+
+/** The first answer to a question that changes nothing, however often it has to be asked (WI3). An answer that is an error counts. */
+export const insisting = <A>(
+  { clock, what, wire }: { readonly clock: Clock["Service"]; readonly what: string; readonly wire: Wire },
+  question: Question<A>,
+): Effect.Effect<A, BerthError> => {
+  return Effect.suspend(() => {
+    let asked = 0
+    const repeated: Question<A> = (settle) => {
+      let stopWaiting = (): void => {}
+      const forgets: (() => void)[] = []
+      const forget = (): void => {
+        stopWaiting()
+        for (const each of forgets) each()
+      }
+      const end = (how: Exit.Exit<A, BerthError>): void => {
+        forget()
+        settle(how)
+      }
+      const ask = (): void => {
+        if (asked === ASKED_MAX)
+          return end(Exit.fail(berthError("STORE_UNAVAILABLE", `${what}: the broker did not answer`)))
+        asked += 1
+        stopWaiting = clock.after(AGAIN_MS, ask)
+        forgets.push(question(end))
+      }
+      ask()
+      return forget
+    }
+    const untilMended: Effect.Effect<A, BerthError> = Effect.catch(asking(wire, repeated), (error) =>
+      isBroken(error) ? untilMended : Effect.fail(error),
+    )
+    return untilMended
+  })
 }
