@@ -54,19 +54,23 @@ const isOrphan = (error: BerthError, key: string | undefined): boolean =>
 
 export const makeSubmit = (deps: SubmitDeps) => {
   const { clock, config, failpoints, log, readModel } = deps
-  const counted = new Map<string, { readonly untilMonoMs: number; pending: number }>()
+  const counted = new Map<string, { untilMonoMs: number; pending: number }>()
 
   /** Counts one more; gives what takes it back. */
   const refuseTooMany = (owner: string): Effect.Effect<() => void, BerthError> =>
     Effect.gen(function* () {
-      let count = counted.get(owner)
-      if (count === undefined || count.untilMonoMs < clock.monoMs()) {
-        const { byStatus } = yield* readModel.counts(owner)
+      const own = counted.get(owner) ?? { untilMonoMs: Number.NEGATIVE_INFINITY, pending: 0 }
+      if (own.untilMonoMs < clock.monoMs()) {
         if (counted.size >= OWNERS_COUNTED_MAX) counted.clear()
-        count = { untilMonoMs: clock.monoMs() + COUNT_TRUST_MS, pending: byStatus.pending }
-        counted.set(owner, count)
+        counted.set(owner, own)
+        // One counts for all: who comes meanwhile goes by what was known, and is counted on top.
+        own.untilMonoMs = clock.monoMs() + COUNT_TRUST_MS
+        const known = own.pending
+        const { byStatus } = yield* Effect.onError(readModel.counts(owner), () =>
+          Effect.sync(() => void (own.untilMonoMs = Number.NEGATIVE_INFINITY)),
+        )
+        own.pending += byStatus.pending - known
       }
-      const own = count
       own.pending += 1
       if (own.pending <= config.ownerPendingMax)
         return () => {

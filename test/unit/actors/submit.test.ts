@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import type { Principal } from "../../../actors/api.ts"
 import { keyedId, makeSubmit } from "../../../actors/submit.ts"
-import { berthError } from "../../../core/errors.ts"
+import { berthError, type BerthError } from "../../../core/errors.ts"
 import { LIMITS } from "../../../core/limits.ts"
 import type { SubmitRequest } from "../../../core/task/request.ts"
 import { makeRig, type Rig, type RigOptions } from "../../support/actorRig.ts"
@@ -213,6 +213,49 @@ describe("how many tasks may an owner have waiting?", () => {
     // A count is believed for a second.
     await rig.manual.advance(1_001)
     expect(await rig.run(codeOf(rig.send(ANN, { handler: "noop" })))).toBe("none")
+  })
+
+  it("many at once are counted by one, and not more of them get in than there is room for", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 3 } })
+    let asked = 0
+    const counts: typeof rig.readModel.counts = (owner) =>
+      Effect.suspend(() => {
+        asked += 1
+        return Effect.delay(rig.readModel.counts(owner), 1)
+      })
+    const submit = makeSubmit({
+      ...rig,
+      readModel: { ...rig.readModel, counts },
+      handlers: null,
+      onSubmitted: () => {},
+    })
+    const burst = (): Promise<readonly string[]> =>
+      rig.run(
+        Effect.forEach([1, 2, 3, 4, 5], (n) => codeOf(submit(ANN, { handler: "noop", input: n }, String(n))), {
+          concurrency: "unbounded",
+        }),
+      )
+    expect((await burst()).filter((code) => code === "OVERLOADED")).toHaveLength(2)
+    expect(asked).toBe(1)
+    await rig.manual.advance(1_001)
+    expect(new Set(await burst())).toEqual(new Set(["OVERLOADED"]))
+    expect(asked).toBe(2)
+  })
+
+  it("a count that failed is made again by whoever comes next", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 1 } })
+    await rig.run(rig.send(BOB, { handler: "noop" }))
+    let answer: Effect.Effect<never, BerthError> | null = Effect.fail(berthError("STORE_UNAVAILABLE", "injected"))
+    const counts: typeof rig.readModel.counts = (owner) => answer ?? rig.readModel.counts(owner)
+    const submit = makeSubmit({
+      ...rig,
+      readModel: { ...rig.readModel, counts },
+      handlers: null,
+      onSubmitted: () => {},
+    })
+    expect(await rig.run(codeOf(submit(BOB, { handler: "noop" }, "1")))).toBe("STORE_UNAVAILABLE")
+    answer = null
+    expect(await rig.run(codeOf(submit(BOB, { handler: "noop" }, "2")))).toBe("OVERLOADED")
   })
 
   it("the same request again is answered by a full store, a new one is refused", async () => {
