@@ -7,33 +7,72 @@ import { type Changes, foldInto, noChanges, touchedBy } from "../shared/fold.ts"
 import { type BatchRow, writeBatch } from "./batch.ts"
 import { type Connection, type Row, transaction } from "./connection.ts"
 import { ENTRY, entryOf } from "./entries.ts"
+import type { RecentRows } from "./recentRows.ts"
 import { COLUMNS, rowOf } from "./rows.ts"
 import { createModel } from "./schema.ts"
 
 const REBUILD_PAGE = 500
 
-/** Changes the rows that these entries touch. Inside somebody's transaction. */
-export const applyEntries = (on: Connection, entries: readonly LogEntry[]): Effect.Effect<void, BerthError> =>
+/** A first record: there is no row before it. */
+const isFirst = ({ record }: LogEntry): boolean => record.kind === "task" && record.facts[0]?.type === "submitted"
+
+/** What these entries change, over the rows that are there; those in `recent` are not read again. */
+export const foldEntries = (
+  on: Connection,
+  entries: readonly LogEntry[],
+  recent: RecentRows | null = null,
+): Effect.Effect<Folded, BerthError> =>
   Effect.gen(function* () {
-    const ids = [...new Set(entries.flatMap(touchedBy))]
-    const found = yield* on.all(
-      `select ${COLUMNS} from tasks where id in (select value from json_each(?))`,
-      JSON.stringify(ids),
-    )
-    const { before, changes } = yield* attempt(() => {
-      const before = new Map<string, TaskRow>(found.map((row) => [String(row["id"]), rowOf(row)]))
+    const before = new Map<string, TaskRow>()
+    const unknown = new Set<string>()
+    const begun = new Set<string>()
+    for (const entry of entries) {
+      for (const id of touchedBy(entry)) {
+        const known = recent?.get(id)
+        if (known !== undefined) before.set(id, known)
+        else if (recent !== null && isFirst(entry)) begun.add(id)
+        else if (!begun.has(id)) unknown.add(id)
+      }
+    }
+    if (unknown.size > 0) {
+      const found = yield* on.all(
+        `select ${COLUMNS} from tasks where id in (select value from json_each(?))`,
+        JSON.stringify([...unknown]),
+      )
+      yield* attempt(() => {
+        for (const row of found) before.set(String(row["id"]), rowOf(row))
+      })
+    }
+    return yield* attempt(() => {
       const changes = noChanges()
       for (const entry of entries) foldInto(changes, entry, (id) => before.get(id) ?? null)
       return { before, changes }
     })
-    const written: BatchRow[] = []
-    for (const [id, after] of changes.rows) {
-      if (after !== null) written.push({ before: before.get(id) ?? null, after, stateJson: null })
-    }
-    yield* writeBatch(on, [], written)
-    yield* removeRows(on, removed(changes))
-    yield* writeTombstones(on, [...changes.tombstones])
   })
+
+export interface Folded {
+  readonly before: ReadonlyMap<string, TaskRow>
+  readonly changes: Changes
+}
+
+/** The rows to write; those that go away are not among them. */
+export const writtenRows = ({ before, changes }: Folded): readonly BatchRow[] =>
+  [...changes.rows].flatMap(([id, after]) =>
+    after === null ? [] : [{ before: before.get(id) ?? null, after, stateJson: null }],
+  )
+
+/** Changes the rows that these entries touch. Inside somebody's transaction. */
+export const writeFolded = (on: Connection, folded: Folded): Effect.Effect<void, BerthError> =>
+  Effect.gen(function* () {
+    yield* writeBatch(on, [], writtenRows(folded))
+    yield* removeRows(on, removed(folded.changes))
+    yield* writeTombstones(on, [...folded.changes.tombstones])
+  })
+
+/** True when rows are written and nothing else: no row goes away, no tombstone is made, and none is left without a row. */
+export const isRowsOnly = ({ rows, tombstones }: Changes): boolean =>
+  [...rows.values()].every((row) => row !== null) &&
+  [...tombstones].every(([id, atMs]) => atMs === null && rows.has(id))
 
 const removed = (changes: Changes): readonly string[] =>
   [...changes.rows].filter(([, row]) => row === null).map(([id]) => id)
@@ -78,7 +117,8 @@ export const rebuildReadModel = (on: Connection): Effect.Effect<void, BerthError
           REBUILD_PAGE,
         )
         if (rows.length === 0) break
-        yield* applyEntries(on, yield* attempt(() => readable(rows, unreadable)))
+        const entries = yield* attempt(() => readable(rows, unreadable))
+        yield* writeFolded(on, yield* foldEntries(on, entries))
         afterSeq = Number(rows.at(-1)?.["seq"])
       }
       yield* removeRows(on, [...unreadable])

@@ -4,6 +4,7 @@
  *
  *   B1. Values go as one JSON array of lines; bytes go beside it as one blob that the lines point into.
  *   B2. Of a task that changes several times in a batch only the last row is written.
+ *   B3. A checkpoint is written with the rows that it covers, or not at all.
  */
 import { Effect } from "effect"
 import type { BerthError } from "../../core/errors.ts"
@@ -13,6 +14,7 @@ import { encodeRow } from "../shared/rowCodec.ts"
 import type { Connection } from "./connection.ts"
 import { sumOf } from "./entries.ts"
 import { changedLabels, columnsOf } from "./rows.ts"
+import { CHECKPOINT } from "./schema.ts"
 
 const VIEW = `
   create temp view batch as
@@ -34,6 +36,14 @@ const LOG_TRIGGER = `
   create temp trigger batch_entry instead of insert on batch when new.seq is not null begin
     insert into entries values (new.seq, new.subject, new.sum, new.body);
   end;`
+/** Of a model whose log is elsewhere: the checkpoint comes as a line with a sequence alone; who has a row has no tombstone. */
+const MODEL_TRIGGERS = `
+  create temp trigger batch_checkpoint instead of insert on batch when new.seq is not null begin
+    insert into meta values ('${CHECKPOINT}', cast(new.seq as text)) on conflict (name) do update set value = excluded.value;
+  end;
+  create temp trigger batch_revived instead of insert on batch when new.id is not null begin
+    delete from tombstones where id = new.id;
+  end;`
 
 const INSERT = `
   insert into batch
@@ -42,9 +52,9 @@ const INSERT = `
          iif(value->>5 is null, null, substr(?2, value->>15, value->>16)), value->>17
   from json_each(?1)`
 
-/** What `writeBatch` needs on its connection. @param log - whether there are entries to write, or rows only */
+/** What `writeBatch` needs on its connection. @param log - whether there are entries to write, or rows and a checkpoint */
 export const prepareBatch = (on: Connection, log: boolean): Effect.Effect<void, BerthError> =>
-  on.exec(log ? VIEW + LOG_TRIGGER : VIEW)
+  on.exec(VIEW + (log ? LOG_TRIGGER : MODEL_TRIGGERS))
 
 export interface BatchEntry {
   readonly seq: Seq
@@ -62,13 +72,18 @@ type Line = (string | number | null)[]
 const NO_ENTRY: Line = Array<null>(5).fill(null)
 const NO_ROW: Line = Array<null>(13).fill(null)
 
-/** Writes entries and rows: in the transaction that is open, else in one of its own. */
+/**
+ * Writes entries and rows: in the transaction that is open, else in one of its own.
+ *
+ * @param checkpoint - where the log has been read to, for a model whose log is elsewhere
+ */
 export function writeBatch(
   on: Connection,
   entries: readonly BatchEntry[],
   rows: readonly BatchRow[],
+  checkpoint: Seq | null = null,
 ): Effect.Effect<void, BerthError> {
-  if (entries.length === 0 && rows.length === 0) return Effect.void
+  if (entries.length === 0 && rows.length === 0 && checkpoint === null) return Effect.void
   const parts: Uint8Array[] = []
   // SQL counts from one.
   let at = 1
@@ -96,5 +111,6 @@ export function writeBatch(
     const row = rows[i]
     lines.push([...(entry === undefined ? NO_ENTRY : entryLine(entry)), ...(row === undefined ? NO_ROW : rowLine(row))])
   }
+  if (checkpoint !== null) lines.push([checkpoint, ...NO_ENTRY.slice(1), ...NO_ROW])
   return on.run(INSERT, JSON.stringify(lines), Buffer.concat(parts))
 }

@@ -5,15 +5,15 @@ import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
 import { type LogEntry, stateSubject } from "../../core/record.ts"
 import { isAtRest } from "../../core/words.ts"
-import { applyEntries, attempt } from "./apply.ts"
-import { prepareBatch } from "./batch.ts"
+import { attempt, foldEntries, isRowsOnly, writeFolded, writtenRows } from "./apply.ts"
+import { prepareBatch, writeBatch } from "./batch.ts"
 import { type Connection, openConnection, type Row, transaction } from "./connection.ts"
 import { clearDamage, isDamaged, noteDamage } from "./damage.ts"
 import { ENTRY, entryOf } from "./entries.ts"
 import { makeQueries } from "./queries.ts"
-import { createModel, getMeta, MODEL_VERSION, setMeta, tune } from "./schema.ts"
+import { RecentRows } from "./recentRows.ts"
+import { CHECKPOINT, createModel, getMeta, MODEL_VERSION, setMeta, tune } from "./schema.ts"
 
-export const CHECKPOINT = "checkpoint"
 /** Names the log that the model is a fold of. */
 export const LOG = "log"
 
@@ -36,12 +36,20 @@ export const openReadModel = (path: string, log = ""): Effect.Effect<ReadModel["
       clearDamage(path)
     }
     let checkpoint = Number(yield* getMeta(on, CHECKPOINT))
+    const recent = new RecentRows()
     const apply = (entries: readonly LogEntry[]): Effect.Effect<void, BerthError> => {
       const fresh = entries.filter((entry) => entry.seq > checkpoint)
       const last = fresh.at(-1)
       if (last === undefined) return Effect.void
-      const body = Effect.andThen(applyEntries(on, fresh), setMeta(on, CHECKPOINT, String(last.seq)))
-      return Effect.tap(transaction(on, body), () => Effect.sync(() => void (checkpoint = last.seq)))
+      return Effect.gen(function* () {
+        const folded = yield* foldEntries(on, fresh, recent)
+        // What is written most is one statement, and so a transaction by itself.
+        yield* isRowsOnly(folded.changes)
+          ? writeBatch(on, [], writtenRows(folded), last.seq)
+          : transaction(on, Effect.andThen(writeFolded(on, folded), setMeta(on, CHECKPOINT, String(last.seq))))
+        checkpoint = last.seq
+        for (const [id, row] of folded.changes.rows) recent.note(id, row)
+      })
     }
     const oneAtATime = yield* Semaphore.make(1)
     return {

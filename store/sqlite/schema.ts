@@ -29,6 +29,9 @@ const MIGRATIONS: readonly string[] = [
 ]
 export const SCHEMA_VERSION = MIGRATIONS.length
 
+/** In `meta` of a model whose log is elsewhere: where it has read to. */
+export const CHECKPOINT = "checkpoint"
+
 /** Raised when the tables below change; together with the fold's and the rows' own versions it names the model. */
 const TABLES_VERSION = 2
 export const MODEL_VERSION = `${READ_MODEL_VERSION}.${ROW_VERSION}.${TABLES_VERSION}`

@@ -14,8 +14,7 @@ import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
 import type { SnapshotSource } from "../../core/ports/snapshots.ts"
 import { openConnection } from "./connection.ts"
 import { sync } from "./files.ts"
-import { CHECKPOINT } from "./readModel.ts"
-import { getMeta, MODEL_VERSION } from "./schema.ts"
+import { CHECKPOINT, getMeta, MODEL_VERSION } from "./schema.ts"
 
 /** Below what any blob store takes. */
 const PIECE_BYTES = 4 * 1024 * 1024
