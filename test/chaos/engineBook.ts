@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { FoundEngine } from "../../gateway/provision/engine.ts"
 import { containersOf, removeContainersOf, startWitness } from "../support/engineWitness.ts"
+import { FIRST_WORDS } from "./orders.ts"
 import { engineSigns, isAttempt, type Sign } from "./starts.ts"
 
 /** Longer than a sweep and the pass before it: what was being made when its worker died is found by then. */
@@ -29,7 +30,7 @@ const NONE: EngineBook = {
 /** Resolves when the engine has said that it will tell; at once where there is none. */
 export async function openEngineBook(engine: FoundEngine | null, folder: string): Promise<EngineBook> {
   if (engine === null) return NONE
-  const witness = await startWitness(engine, join(folder, "events"))
+  const witness = await startWitness(engine, join(folder, "events"), FIRST_WORDS)
   const left = async (cluster: string): Promise<readonly string[]> => {
     for (const endMonoMs = performance.now() + LEFT_MS_MAX; ; await sleep(LOOK_MS)) {
       // A probe of an image that a crash has left is replaced by the next one.

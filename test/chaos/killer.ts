@@ -3,7 +3,8 @@
  *
  *   KI1. A kill has happened when the system says of the process that this signal ended it. One that had ended before, by
  *        itself, is a fault.
- *   KI2. The next comes when what was killed serves again, and at most a pause later: in the midst of what it has to repair.
+ *   KI2. The next comes when what was killed serves again, and at most a pause later: in the midst of what it has to repair;
+ *        unless it came too early for those who have a say.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Broker } from "../support/broker.ts"
@@ -26,6 +27,10 @@ export interface KillerOptions {
   /** SIGTERM: nodes are told to stop, one after another, as in an upgrade; the broker is left alone. */
   readonly signal: "SIGKILL" | "SIGTERM"
   readonly note: (text: string) => void
+  /** False: it would come too early. */
+  readonly mayKill: () => boolean
+  /** One more kill has happened, and what was killed serves again. */
+  readonly done: () => void
 }
 
 export interface KillReport {
@@ -37,6 +42,7 @@ export interface KillReport {
 }
 
 const LOG_CHARS = 2_000
+const LOOK_MS = 100
 
 const isMeant = (victim: Victim, { choice, roles }: ClusterNode): boolean => {
   const isContainer = choice.flags?.includes(CONTAINERS) === true
@@ -51,7 +57,7 @@ function orderOf(kinds: readonly Victim[], kills: number, random: Seeded): reado
 }
 
 export async function kill(options: KillerOptions): Promise<KillReport> {
-  const { cluster, downMsMax, note, pauseMsMax, random, signal } = options
+  const { cluster, downMsMax, mayKill, note, pauseMsMax, random, signal } = options
   const kills: Record<string, number> = {}
   const faults: string[] = []
   let processes = 0
@@ -100,11 +106,14 @@ export async function kill(options: KillerOptions): Promise<KillReport> {
   )
   for (const victim of orderOf(kinds, options.kills, random)) {
     await sleep(random.whole(pauseMsMax / 4, pauseMsMax))
-    note(`${signal} ${victim}`)
+    while (!mayKill()) await sleep(LOOK_MS)
+    const beganMonoMs = performance.now()
     if (victim === "broker") await killBroker()
     else if (victim === "everything") await killEverything()
     else await killNode(victim)
     kills[victim] = (kills[victim] ?? 0) + 1
+    note(`${signal} ${victim}: serves again after ${Math.round((performance.now() - beganMonoMs) / 100) / 10} s`)
+    options.done()
   }
   return { kills, processes, faults }
 }

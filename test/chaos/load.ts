@@ -4,17 +4,19 @@
  */
 import { setMaxListeners } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
-import type { BerthClient, BerthError, TaskEvent } from "../../gateway/client/index.ts"
+import type { BerthClient, BerthError } from "../../gateway/client/index.ts"
 import type { Order } from "./orders.ts"
+import { type Sighting, sightingOf, type Story } from "./story.ts"
 
 /** One accepted submit, and all that its watch has shown. */
 export interface Watched {
   readonly id: string
   readonly order: Order
-  readonly events: readonly TaskEvent[]
+  readonly story: Story
 }
 
 export interface LoadOptions {
+  /** A connection may say so many words a second, and no more: with few of them the load is no load. */
   readonly clients: readonly BerthClient[]
   readonly orderOf: (number: number) => Order
   /** So many are watched at once. */
@@ -23,6 +25,10 @@ export interface LoadOptions {
   readonly tasks: number
   /** Goes on beyond `tasks` while it is true. */
   readonly goesOn: () => boolean
+  /** So many of the lanes may take another one now, at least one. Default: all. */
+  readonly lanesNow?: () => number
+  /** One more is at rest. Default: nobody wants to know. */
+  readonly rested?: () => void
 }
 
 export interface LoadReport {
@@ -41,7 +47,7 @@ const STUCK_MS = 180_000
 const LOOK_MS = 1_000
 
 export async function load(options: LoadOptions): Promise<LoadReport> {
-  const { clients, goesOn, lanes, tasks } = options
+  const { clients, goesOn, lanes, lanesNow = () => lanes, rested = () => {}, tasks } = options
   const watched: Watched[] = []
   const refusals: Record<string, number> = {}
   const faults: string[] = []
@@ -71,24 +77,33 @@ export async function load(options: LoadOptions): Promise<LoadReport> {
       }
     }
   }
-  const lane = async (client: BerthClient): Promise<void> => {
+  const lane = async (place: number): Promise<void> => {
+    const client = clients[place % clients.length] as BerthClient
     while (!stuck.signal.aborted && (asked < tasks || goesOn())) {
+      if (place >= lanesNow()) {
+        await sleep(PAUSE_MS)
+        continue
+      }
       asked += 1
       const order = options.orderOf(asked)
       const id = await submitted(client, order)
       if (id === null) continue
-      const events: TaskEvent[] = []
-      watched.push({ id, order, events })
+      const story: Sighting[] = []
+      watched.push({ id, order, story })
       try {
-        for await (const event of client.watch(id, { signal: stuck.signal })) events.push(event)
+        for await (const event of client.watch(id, { signal: stuck.signal })) {
+          const sighting = sightingOf(event)
+          if (sighting !== null) story.push(sighting)
+        }
         restedMonoMs = performance.now()
+        rested()
       } catch (error) {
         const { code, message } = error as BerthError
         faults.push(`${order.word} (${id}): its watch said ${code}: ${message}`)
       }
     }
   }
-  await Promise.all(Array.from({ length: lanes }, (_, n) => lane(clients[n % clients.length] as BerthClient)))
+  await Promise.all(Array.from({ length: lanes }, (_, place) => lane(place)))
   clearInterval(watchdog)
   return { watched, calls, acknowledged: watched.length, refusals, faults }
 }

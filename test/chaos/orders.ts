@@ -51,6 +51,9 @@ export interface MarkInput {
   readonly ms: number
 }
 
+/** What a program in a container prints before anything else. */
+export const FIRST_WORDS = "line 1\n"
+
 /** How much it prints, and how slowly. */
 const pace = (random: Seeded): { readonly lines: number; readonly everyMs: number } => ({
   lines: random.whole(1, LINES_MAX),
@@ -83,9 +86,18 @@ function containerOf({ random }: ProgramOrders, number: number): Order {
   return { word, teller: "engine", request, stdout: printed(lines), value: null }
 }
 
+/**
+ * Of a drill in which nodes are told to stop: what runs is left to a successor. Handlers would begin again, as they are in the
+ * process that stops.
+ */
+export const rolledOrderOf = (orders: Orders, number: number): Order =>
+  isContainer(orders, number) ? containerOf(orders, number) : programOf(orders, number)
+
+const isContainer = ({ containerEvery }: Orders, number: number): boolean =>
+  containerEvery !== null && number % containerEvery === 0
+
 /** The order of this number. */
 export function orderOf(orders: Orders, number: number): Order {
-  const { containerEvery } = orders
-  if (containerEvery !== null && number % containerEvery === 0) return containerOf(orders, number)
+  if (isContainer(orders, number)) return containerOf(orders, number)
   return number % PROGRAM_EVERY === 1 ? programOf(orders, number) : handlerOf(orders, number)
 }

@@ -4,7 +4,8 @@ import type { Seen } from "../support/engineWitness.ts"
 
 /** One run of a task began or ended, as somebody else than the product tells it. */
 export interface Sign {
-  readonly type: "start" | "end"
+  /** `begin`: a program says so itself, in a container that has started before. */
+  readonly type: "start" | "begin" | "end"
   readonly taskId: string
   readonly epoch: number
 }
@@ -32,7 +33,7 @@ export function markedSigns(file: string): readonly Sign[] {
   })
 }
 
-const ENGINE_TYPES: Readonly<Record<string, Sign["type"]>> = { start: "start", die: "end" }
+const ENGINE_TYPES: Readonly<Record<string, Sign["type"]>> = { start: "start", speak: "begin", die: "end" }
 
 export const engineSigns = (seen: readonly Seen[]): readonly Sign[] =>
   seen.flatMap(({ action, name }) => {
@@ -40,17 +41,21 @@ export const engineSigns = (seen: readonly Seen[]): readonly Sign[] =>
     return type === undefined ? [] : (signOf(type, name) ?? [])
   })
 
-/** Epochs in which each task was started, in order, by its id. One that is there twice was started twice. */
-export function startsOf(signs: readonly Sign[]): ReadonlyMap<string, readonly number[]> {
-  const starts = new Map<string, number[]>()
+const epochsOf = (signs: readonly Sign[], wanted: Sign["type"]): ReadonlyMap<string, readonly number[]> => {
+  const all = new Map<string, number[]>()
   for (const { epoch, taskId, type } of signs) {
-    if (type === "end") continue
-    const epochs = starts.get(taskId)
-    if (epochs === undefined) starts.set(taskId, [epoch])
+    if (type !== wanted) continue
+    const epochs = all.get(taskId)
+    if (epochs === undefined) all.set(taskId, [epoch])
     else epochs.push(epoch)
   }
-  return starts
+  return all
 }
+
+/** Epochs in which each task was started, in order, by its id. One that is there twice was started twice. */
+export const startsOf = (signs: readonly Sign[]): ReadonlyMap<string, readonly number[]> => epochsOf(signs, "start")
+/** Epochs in which the program of each task in a container began. */
+export const beginsOf = (signs: readonly Sign[]): ReadonlyMap<string, readonly number[]> => epochsOf(signs, "begin")
 
 /**
  * Tasks that were started while another run of theirs had not ended. A run that says nothing more was killed, nobody knows when:
@@ -62,7 +67,7 @@ export function overlaps(signs: readonly Sign[]): ReadonlySet<string> {
   const running = new Map<string, Set<number>>()
   const found = new Set<string>()
   for (const sign of signs) {
-    if (!ended.has(keyOf(sign))) continue
+    if (sign.type === "begin" || !ended.has(keyOf(sign))) continue
     const epochs = running.get(sign.taskId) ?? new Set()
     running.set(sign.taskId, epochs)
     if (sign.type === "end") epochs.delete(sign.epoch)

@@ -25,7 +25,7 @@ describeWithNats("kill -9 of everything that a cluster is made of", "newest", (s
         brokers,
         engine,
         containerEvery: 25,
-        lanes: 64,
+        lanes: 128,
         pauseMsMax: 2_000,
         downMsMax: 1_000,
         signal: "SIGKILL",

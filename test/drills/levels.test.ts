@@ -9,6 +9,7 @@ import type { BerthClient } from "../../gateway/client/index.ts"
 import { check } from "../chaos/checker.ts"
 import { load, type LoadReport } from "../chaos/load.ts"
 import { programOf } from "../chaos/orders.ts"
+import { lookAgain } from "../chaos/secondLook.ts"
 import { markedSigns } from "../chaos/starts.ts"
 import { allReady, ClusterProcesses, type NodeChoice, readinessOf } from "../support/clusterProcesses.ts"
 import { type Build, newerBuild } from "../support/newerBuild.ts"
@@ -135,9 +136,12 @@ describeWithNats("an upgrade, node by node", "newest", (server) => {
     isLoading = false
     const books = await loaded
     const marks = markedSigns(join(cluster.folder, "marks"))
-    const verdict = await check(clients[1]!, books.watched, { marks, engine: [] })
+    // Its log has records that this program does not read: of two gateways that do, one stands for it.
+    const ids = books.watched.map(({ id }) => id)
+    const [log, again] = await Promise.all(clients.map((client) => lookAgain([client], ids)))
+    const signs = { marks, engine: [] }
+    const verdict = check(books.watched, { log: log!, again: [again!], signs, runsOnce: true })
     expect([...books.faults, ...verdict.violations]).toEqual([])
-    expect(verdict.told.marks.startsSeen).toBe(books.watched.length)
     expect((await clients[0]!.queue()).slotsHeld).toBe(0)
     const { adoptions, byStatus, workerLosses } = verdict
     note(

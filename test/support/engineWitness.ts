@@ -3,6 +3,9 @@
  *
  *   test ──spawn──▶ this file as a program ──GET /events──▶ engine
  *                          └─ one JSON line per event ─▶ file ◀─reads─ test
+ *
+ * Where a word is given that programs print first, it listens to every container as well, from its creation on, and notes when
+ * the word came: a container that was started has not begun its program yet.
  */
 import { spawn } from "node:child_process"
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
@@ -14,7 +17,8 @@ import { type FoundEngine, parseHost } from "../../gateway/provision/engine.ts"
 
 /** One event of a container of ours. */
 export interface Seen {
-  readonly action: "create" | "start" | "pause" | "unpause" | "die" | "destroy"
+  /** `speak`: its program printed the word that was listened for. */
+  readonly action: "create" | "start" | "speak" | "pause" | "unpause" | "die" | "destroy"
   readonly name: string
   readonly cluster: string
   readonly atMs: number
@@ -30,31 +34,64 @@ export interface Witness {
 
 const ACTIONS = ["create", "start", "pause", "unpause", "die", "destroy"]
 const RECONNECT_MS = 50
+/** Of what a container prints; far longer than any word. */
+const HEARD_CHARS_MAX = 4_096
 
 interface EngineEvent {
   readonly Action: string
   readonly timeNano: number
-  readonly Actor: { readonly Attributes: Readonly<Record<string, string>> }
+  readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> }
 }
 
-function write(file: string, line: string): void {
+interface Hearing {
+  readonly host: string
+  readonly file: string
+  /** Null: nobody listens to containers. */
+  readonly word: string | null
+}
+
+function write({ file, host, word }: Hearing, line: string): void {
   const { Action, Actor, timeNano } = JSON.parse(line) as EngineEvent
   const { name = "", "berth.cluster": cluster = "" } = Actor.Attributes
   if (!ACTIONS.includes(Action)) return
-  const seen = { action: Action, name, cluster, atMs: Math.floor(timeNano / 1e6) }
-  appendFileSync(file, `${JSON.stringify(seen)}\n`)
+  const note = (action: string, atMs: number): void =>
+    appendFileSync(file, `${JSON.stringify({ action, name, cluster, atMs })}\n`)
+  note(Action, Math.floor(timeNano / 1e6))
+  if (Action === "create" && word !== null) hear(host, Actor.ID, word, () => note("speak", Date.now()))
+}
+
+/** Calls back once, when the container has printed the word; never, if it is removed before that. */
+function hear(host: string, id: string, word: string, spoke: () => void): void {
+  const path = `/containers/${id}/attach?stream=1&stdout=1&logs=1`
+  const call = request({ ...parseHost(host), path, method: "POST", headers: { Host: "docker" }, agent: false })
+  call.once("error", () => {})
+  call.once("response", (answer) => {
+    let heard = ""
+    answer.on("error", () => {})
+    answer.on("data", (bytes: Buffer) => {
+      heard = (heard + bytes.toString("latin1")).slice(-HEARD_CHARS_MAX)
+      if (!heard.includes(word)) return
+      spoke()
+      call.destroy()
+    })
+  })
+  call.end()
 }
 
 /** Listens until its connection ends, which happens when the engine does. */
-const listen = (host: string, file: string): Promise<void> =>
+const listen = (hearing: Hearing): Promise<void> =>
   new Promise((resolve) => {
     const filters = encodeURIComponent(JSON.stringify({ type: ["container"], label: ["berth.cluster"] }))
-    const call = request({ ...parseHost(host), path: `/events?filters=${filters}`, headers: { Host: "docker" } })
+    const call = request({
+      ...parseHost(hearing.host),
+      path: `/events?filters=${filters}`,
+      headers: { Host: "docker" },
+    })
     call.once("error", () => resolve())
     call.once("response", (answer) => {
       process.stdout.write("listening\n")
       const lines = createInterface({ input: answer })
-      lines.on("line", (line) => line !== "" && write(file, line))
+      lines.on("line", (line) => line !== "" && write(hearing, line))
       lines.once("close", () => resolve())
       lines.on("error", () => resolve())
       answer.once("error", () => resolve())
@@ -62,20 +99,25 @@ const listen = (host: string, file: string): Promise<void> =>
     call.end()
   })
 
-const [, program, host, file] = process.argv
+const [, program, host, file, word = null] = process.argv
 if (program === import.meta.filename && host !== undefined && file !== undefined) {
   // Whoever wants to know has gone.
   process.stdin.on("end", () => process.exit()).resume()
   for (;;) {
-    await listen(host, file)
+    await listen({ host, file, word })
     await sleep(RECONNECT_MS)
   }
 }
 
-/** Starts to record; resolves when the engine has said that it will tell. */
-export async function startWitness(engine: FoundEngine, path: string): Promise<Witness> {
+/**
+ * Starts to record; resolves when the engine has said that it will tell.
+ *
+ * @param word - what every program prints first, if it is to be noted when that came
+ */
+export async function startWitness(engine: FoundEngine, path: string, word: string | null = null): Promise<Witness> {
   writeFileSync(path, "")
-  const child = spawn(process.execPath, ["--import", "tsx", import.meta.filename, engine.host, path], {
+  const words = [engine.host, path, ...(word === null ? [] : [word])]
+  const child = spawn(process.execPath, ["--import", "tsx", import.meta.filename, ...words], {
     stdio: ["pipe", "pipe", "inherit"],
   })
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
