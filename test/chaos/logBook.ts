@@ -4,7 +4,7 @@
  */
 import { DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
-import { eventsOf } from "../../actors/watch.ts"
+import { eventsOf } from "../../actors/watchEvents.ts"
 import type { TaskEvent } from "../../gateway/client/index.ts"
 import { WatchCursor } from "../../gateway/client/watchCursor.ts"
 import { decodeRecord } from "../../store/shared/codec.ts"
