@@ -40,23 +40,34 @@ export class Calls {
     this.#deadlineMs = deadlineMs
   }
 
-  async call<M extends MethodName>(
+  call<M extends MethodName>(method: M, params: MethodParams<M>, options: CallOptions = {}): Promise<MethodResult<M>> {
+    return this.callFor(method, params, options, (result) => result)
+  }
+
+  /** As `call`; `use` has the answer before the frame after it is read, which may belong to what the answer opened. */
+  callFor<M extends MethodName, A>(
     method: M,
     params: MethodParams<M>,
-    options: CallOptions = {},
-  ): Promise<MethodResult<M>> {
-    const result = await this.#rpc.call({
-      method,
-      params,
-      repeatable: REPEATABLE.has(method),
-      deadlineMs: options.deadlineMs ?? this.#deadlineMs,
-      signal: options.signal,
+    options: CallOptions,
+    use: (result: MethodResult<M>) => A,
+  ): Promise<A> {
+    return new Promise((resolve, reject) => {
+      this.#rpc.begin({
+        method,
+        params,
+        repeatable: REPEATABLE.has(method),
+        deadlineMs: options.deadlineMs ?? this.#deadlineMs,
+        signal: options.signal,
+        succeed: (result) => {
+          const decoded = decodeResult(method, result)
+          if (Result.isFailure(decoded)) return reject(decoded.failure)
+          const { success } = decoded
+          if ("seq" in success && typeof success.seq === "number") this.#hub.noteSeq(success.seq)
+          resolve(use(success))
+        },
+        fail: reject,
+      })
     })
-    const decoded = decodeResult(method, result)
-    if (Result.isFailure(decoded)) throw decoded.failure
-    const { success } = decoded
-    if ("seq" in success && typeof success.seq === "number") this.#hub.noteSeq(success.seq)
-    return success
   }
 
   /** Goes into reads, so that they show what this client has written or seen. */

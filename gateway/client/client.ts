@@ -7,26 +7,24 @@ import { Calls, type CallOptions } from "./calls.ts"
 import { Connection } from "./connection.ts"
 import { DeadLetters } from "./deadLetters.ts"
 import { socketUrl } from "./endpoint.ts"
-import { EventQueue } from "./eventQueue.ts"
-import { type BackendEvent, type TaskEvent, weighEvent } from "./events.ts"
+import type { BackendEvent, TaskEvent } from "./events.ts"
 import { type TaskChange, TaskHandle, type TaskWatch, type WatchOptions } from "./handle.ts"
 import { type ClientOptions, resolveOptions } from "./options.ts"
 import { Pace } from "./pace.ts"
 import { RestWaiter } from "./restWaiter.ts"
 import { Rpc } from "./rpc.ts"
-import { type RunOptions, type RunOutcome, runTask } from "./run.ts"
+import { type RunOptions, type RunOutcome, runTask, type Submitted } from "./run.ts"
 import { SecretNames } from "./secrets.ts"
 import { WorkerEntries } from "./workers.ts"
-import { SubmitKeys } from "./submitKeys.ts"
+import { Submits } from "./submits.ts"
 import { TaskList, type TaskQuery } from "./taskList.ts"
 import type { Timing } from "./timing.ts"
 import { TokenRenewal } from "./tokenRenewal.ts"
 import type { Transport } from "./transport.ts"
-import { Watch, type WatchOutput, type WatchTarget } from "./watch.ts"
+import type { Begun } from "./watch.ts"
 import { WatchHub } from "./watchHub.ts"
+import { readWatch } from "./watchReader.ts"
 
-/** Bytes of events that wait for a slow reader before its watch is paused. */
-const WATCH_BYTES_MAX = 4 * 1024 * 1024
 /** Below what the door lets through, so that nothing is refused on the way. */
 const RPC = { inFlightMax: DOOR.inFlightMax / 2, waitingMax: 100_000, frameBytesMax: DOOR.frameBytesMax }
 /** In one process: what is under way at once is written in one commit. */
@@ -51,7 +49,7 @@ export class BerthClient {
   readonly #hub: WatchHub
   readonly #calls: Calls
   readonly #waiter: RestWaiter
-  readonly #keys = new SubmitKeys()
+  readonly #submits: Submits
   #opened: () => void = () => {}
   #failed: (error: BerthError) => void = () => {}
 
@@ -66,6 +64,7 @@ export class BerthClient {
       { ...resolved, ...DELAYS, urls, token, transport },
       {
         up: () => {
+          this.#submits.up()
           rpc.up()
           this.#hub.up()
           this.#opened()
@@ -98,6 +97,7 @@ export class BerthClient {
     })
     this.#hub = new WatchHub(rpc, () => this.#connection.isOpen)
     this.#calls = new Calls(rpc, this.#hub, resolved.deadlineMs)
+    this.#submits = new Submits(this.#calls)
     this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))
     this.dlq = new DeadLetters(this.#calls)
     this.secrets = new SecretNames(this.#calls)
@@ -121,17 +121,15 @@ export class BerthClient {
 
   /** Submits a task and stays with it until it is at rest. A failed program is an outcome, not an error. */
   run(request: SubmitRequest, options: RunOptions = {}): Promise<RunOutcome> {
-    return runTask((asked) => this.submit(asked), request, options)
+    return runTask((asked, signal) => this.#submitWatched(asked, signal), request, options)
   }
 
   /**
    * Submits a task; resolves once it is durable. Without an `idempotencyKey` it gets one of its own, so that a lost
    * answer never makes a second task.
    */
-  async submit(request: SubmitRequest, options: CallOptions = {}): Promise<TaskHandle> {
-    const idempotencyKey = request.idempotencyKey ?? this.#keys.next()
-    const { task, duplicate } = await this.#calls.call("task.submit", { ...request, idempotencyKey }, options)
-    return this.#handle(task.id, task, duplicate)
+  submit(request: SubmitRequest, options: CallOptions = {}): Promise<TaskHandle> {
+    return this.#submits.submit(request, options, ({ task, duplicate }) => this.#handle(task.id, task, duplicate))
   }
 
   /** A handle for a task that exists already. Asks nothing yet. */
@@ -185,7 +183,9 @@ export class BerthClient {
 
   /** State events of all one's own tasks, after `fromSeq` or from now on, and changes of backends. Never ends by itself. */
   events(options: WatchOptions = {}): AsyncIterableIterator<TaskEvent | BackendEvent, undefined> {
-    return this.#watch<TaskEvent | BackendEvent>(
+    return readWatch<TaskEvent | BackendEvent>(
+      this.#hub,
+      this.#timing,
       { taskId: null, fromSeq: options.fromSeq ?? null },
       options.signal,
       (queue) => ({ event: (event) => queue.put(event), backend: (event) => queue.put(event) }),
@@ -231,9 +231,23 @@ export class BerthClient {
     return this.close()
   }
 
-  #handle(id: string, known: Task | null, duplicate: boolean): TaskHandle {
-    const watch: TaskWatch = (options, seen) =>
-      this.#watch<TaskEvent>(
+  /** The watch begins as the answer comes: its first event may be in the next frame. */
+  #submitWatched(request: SubmitRequest, signal: AbortSignal | undefined): Promise<Submitted> {
+    return this.#submits.watched(request, ({ duplicate, task }, begun) => {
+      const handle = this.#handle(task.id, task, duplicate, begun)
+      return { handle, events: handle.events(signal === undefined ? {} : { signal }) }
+    })
+  }
+
+  /** @param begun - the first watch of the handle goes on with this */
+  #handle(id: string, known: Task | null, duplicate: boolean, begun: Begun | null = null): TaskHandle {
+    let unused = begun
+    const watch: TaskWatch = (options, seen) => {
+      const opened = unused
+      unused = null
+      return readWatch<TaskEvent>(
+        this.#hub,
+        this.#timing,
         { taskId: id, fromSeq: options.fromSeq ?? 0, follow: options.follow ?? true },
         options.signal,
         (queue) => ({
@@ -242,39 +256,9 @@ export class BerthClient {
             queue.put(event)
           },
         }),
+        opened,
       )
+    }
     return new TaskHandle(this, watch, this.#waiter, id, known, duplicate)
-  }
-
-  /** @param into - what is put into the reader's queue */
-  #watch<E extends TaskEvent | BackendEvent>(
-    target: WatchTarget,
-    signal: AbortSignal | undefined,
-    into: (queue: EventQueue<E>) => Pick<WatchOutput, "event" | "backend">,
-  ): AsyncIterableIterator<E, undefined> {
-    const abort = () => queue.fail(signal?.reason)
-    const watch = new Watch(this.#hub, this.#timing, target, {
-      event: (event) => output.event(event),
-      backend: (event) => output.backend?.(event),
-      finished: () => queue.finish(),
-      failed: (error) => queue.fail(error),
-    })
-    const queue = new EventQueue<E>(
-      {
-        begin: () => watch.begin(),
-        pause: () => watch.pause(),
-        resume: () => watch.resume(),
-        stop: () => {
-          signal?.removeEventListener("abort", abort)
-          watch.stop()
-        },
-      },
-      WATCH_BYTES_MAX,
-      weighEvent,
-    )
-    const output = into(queue)
-    if (signal?.aborted === true) abort()
-    else signal?.addEventListener("abort", abort, { once: true })
-    return queue
   }
 }

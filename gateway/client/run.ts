@@ -25,32 +25,45 @@ export interface RunOutcome extends TaskOutcome {
 
 const COLLECT_BYTES_MAX = 1024 * 1024
 
-/** Submits a task and stays with it until it is at rest. */
+/** An accepted task, and its events from the beginning; who does not read them all must `return` them. */
+export interface Submitted {
+  readonly handle: TaskHandle
+  readonly events: AsyncIterableIterator<TaskEvent, undefined>
+}
+
+/**
+ * Submits a task and stays with it until it is at rest.
+ *
+ * @param submit - the signal is for the events alone: a submit in mid-air must still say which task to cancel
+ */
 export async function runTask(
-  submit: (request: SubmitRequest) => Promise<TaskHandle>,
+  submit: (request: SubmitRequest, signal: AbortSignal | undefined) => Promise<Submitted>,
   request: SubmitRequest,
   options: RunOptions,
 ): Promise<RunOutcome> {
   const { signal } = options
   signal?.throwIfAborted()
-  // Not given the signal: an abort in mid-air must still know which task to cancel.
-  const submitted = submit(request)
+  const submitted = submit(request, signal)
   const cancel = () => {
-    submitted.then((handle) => handle.cancel()).catch(() => {})
+    submitted.then(({ handle }) => handle.cancel()).catch(() => {})
   }
   signal?.addEventListener("abort", cancel, { once: true })
   try {
-    const handle = await submitted
-    options.onSubmitted?.(handle)
-    return await follow(handle, options)
+    const { events, handle } = await submitted
+    try {
+      options.onSubmitted?.(handle)
+      return await follow(handle, events, options)
+    } finally {
+      void events.return?.()
+    }
   } finally {
     signal?.removeEventListener("abort", cancel)
   }
 }
 
-async function follow(handle: TaskHandle, options: RunOptions): Promise<RunOutcome> {
+async function follow(handle: TaskHandle, events: Submitted["events"], options: RunOptions): Promise<RunOutcome> {
   const collected = new Collected(options.collectBytesMax ?? COLLECT_BYTES_MAX)
-  for await (const event of handle.events(options.signal === undefined ? {} : { signal: options.signal })) {
+  for await (const event of events) {
     collected.add(event)
     options.onEvent?.(event)
     if (event.type === "output" || event.type === "gap") options.onOutput?.(event)

@@ -2,6 +2,7 @@
  * One watch, kept alive over any number of connections and servers.
  *
  *   idle ──begin──▶ asking ──reply──▶ live ──pause──▶ paused          any ──stop, end, error──▶ over
+ *     └────────────── adopt ───────────▶┘
  *                    ▲  │ refused      │ lost            │ resume
  *                    │  ▼              ▼                 │
  *                  delayed           parked ──up──▶ asking ◀┘
@@ -37,6 +38,13 @@ export interface WatchOutput {
   readonly live?: (seq: number) => void
 }
 
+/** A subscription that the server opened with another answer, and the events that this answer stands for. */
+export interface Begun {
+  readonly subscription: string
+  readonly seq: number
+  readonly events: readonly TaskEvent[]
+}
+
 type State =
   | { readonly tag: "idle" | "parked" | "paused" | "over" }
   | { readonly tag: "asking"; readonly forget: () => void }
@@ -68,6 +76,14 @@ export class Watch implements WatchMember {
   begin(): void {
     if (this.#state.tag !== "idle") return
     if (this.#hub.add(this)) this.#ask()
+  }
+
+  /** Begins with what was asked for already; of a watch that is over, ends it. */
+  adopt({ subscription, seq, events }: Begun): void {
+    if (this.#state.tag !== "idle") return this.#hub.unsubscribe(subscription)
+    if (!this.#hub.add(this)) return
+    this.#subscribed({ subscription, seq })
+    for (const event of events) this.#accept(event)
   }
 
   /** The reader is slow: nothing more is sent until `resume`, which goes on from where it stood. */
@@ -102,9 +118,13 @@ export class Watch implements WatchMember {
     if (event === null || this.#state.tag !== "live") return
     // It has no place in the log, and so none in the cursor's order.
     if (event.type === "backend") return this.#output.backend?.(event)
+    this.#refusals = 0
+    this.#accept(event)
+  }
+
+  #accept(event: TaskEvent): void {
     if (event.seq !== null) this.#hub.noteSeq(event.seq)
     this.#cursor ??= new WatchCursor(Math.max(0, (event.seq ?? 1) - 1))
-    this.#refusals = 0
     for (const fresh of this.#cursor.accept(event)) this.#output.event(fresh)
   }
 

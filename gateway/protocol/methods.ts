@@ -56,13 +56,19 @@ const page = {
 
 export const METHODS = {
   "task.submit": {
-    summary: "Accepts a task. The answer comes after the log is durable.",
+    summary: "Accepts a task. The answer comes after the log is durable. With `watch` it opens a watch too.",
     params: SubmitParams,
     result: Schema.Struct({
       task: Task,
       duplicate: Schema.Boolean.annotate({
         description: "True when the idempotency key was seen before: this is the first task.",
       }),
+      subscription: Schema.optionalKey(
+        SubscriptionId.annotate({
+          description:
+            "With `watch`: of a new task it sends what comes after `seq`, of a duplicate everything from its beginning. Left out where there is no room for one more: `task.watch` says so.",
+        }),
+      ),
       seq,
     }),
     examples: [{ runtime: "python", code: "print('hello')" }],

@@ -1,4 +1,4 @@
-/** What `task.submit` takes: the bounds of one request, and which fields go together. Decodes to core's SubmitRequest. */
+/** What `task.submit` takes: the bounds of one request, and which fields go together. Decodes to core's SubmitRequest, and whether to watch. */
 import { Schema } from "effect"
 import { LIMITS } from "../../core/limits.ts"
 import { ISOLATIONS } from "../../core/words.ts"
@@ -151,13 +151,19 @@ export const SubmitParams = Schema.Struct({
       Schema.isMinLength(1, { message: "must not be empty" }),
     ),
   ),
+  watch: Schema.optionalKey(
+    Schema.Boolean.annotate({
+      description:
+        "Watch it from here on, as `task.watch` would, without asking twice. No part of what is idempotent. Default false.",
+    }),
+  ),
 })
   .annotate({
     description: "Exactly one of `runtime`, `image` and `handler` says what is to be run.",
     examples: [
       { runtime: "python", code: "print('hello')" },
       { image: "debian:12-slim", command: ["echo", "hello"], lane: "high", timeoutMs: 10_000 },
-      { handler: "resize", input: { width: 100 }, maxAttempts: 3, idempotencyKey: "resize-17" },
+      { handler: "resize", input: { width: 100 }, maxAttempts: 3, idempotencyKey: "resize-17", watch: true },
     ],
   })
   .check(Schema.makeFilter(submitFault))

@@ -17,8 +17,8 @@ type WithoutOutput<E extends { type: string }> = Exclude<E, { type: "output" }>
 
 describe("the protocol's types are those of core and actors", () => {
   it("compiles", () => {
-    is<Same<MethodParams<"task.submit">, SubmitRequest>>()
-    is<SameKeys<MethodParams<"task.submit">, SubmitRequest>>()
+    is<Same<Omit<MethodParams<"task.submit">, "watch">, SubmitRequest>>()
+    is<SameKeys<Omit<MethodParams<"task.submit">, "watch">, SubmitRequest>>()
     is<Same<Task, TaskView>>()
     is<SameKeys<Task, TaskView>>()
     is<Same<NonNullable<Task["result"]>, AttemptResult>>()

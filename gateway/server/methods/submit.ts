@@ -1,4 +1,4 @@
-/** `task.submit` and what it checks that a schema cannot: the caller's lane, the clock, the catalogue. */
+/** `task.submit` and what it checks that a schema cannot: the caller's lane, the clock, the catalogue. It may open a watch. */
 import { createHash } from "node:crypto"
 import { Effect } from "effect"
 import type { Principal } from "../../../actors/api.ts"
@@ -50,7 +50,7 @@ export const requestHash = (request: SubmitRequest): string =>
 
 export const submit: Method<"task.submit"> = {
   role: "user",
-  handle: ({ principal, tasks, clock }, request) =>
+  handle: ({ principal, tasks, clock, connection }, { watch = false, ...request }) =>
     Effect.gen(function* () {
       const error =
         laneError(principal, request.lane) ?? timeError(request, clock.nowMs()) ?? runtimeError(request.runtime)
@@ -63,6 +63,13 @@ export const submit: Method<"task.submit"> = {
         capped ? { ...request, lane: principal.laneMax } : request,
         hash,
       )
-      return { task, duplicate, seq: task.seq }
+      const answer = { task, duplicate, seq: task.seq }
+      if (!watch) return answer
+      // The answer is the first event of a new task. The last step, like every subscribing: after it nothing fails.
+      const subscribed = connection.subscribe(tasks.watch(principal, task.id, duplicate ? 0 : task.seq))
+      return yield* Effect.catch(
+        Effect.map(subscribed, (subscription) => ({ ...answer, subscription })),
+        (error) => (error.code === "TOO_MANY" ? Effect.succeed(answer) : Effect.fail(error)),
+      )
     }),
 }
