@@ -7,7 +7,7 @@
  *   detach, from anywhere before `ending` ─▶ detaching ─▶ done
  *   abandon, from anywhere before `ending` ─▶ removing ─▶ done
  *
- *   AT1. A place is recorded before a program is fed to it.
+ *   AT1. A place that somebody could find again is recorded before a program is fed to it.
  *   AT2. The end is recorded after the output that it counts is durable.
  *   AT3. Nothing is removed before the end is recorded; everything is removed after it.
  *   AT4. When another epoch has taken over, this attempt writes nothing more and removes only what is its own.
@@ -17,7 +17,7 @@
  *        has adopted it. What has begun to end asks the log, which refuses it once somebody has taken over (AT4).
  */
 import type { Effect } from "effect"
-import { assign, setup } from "xstate"
+import { and, assign, setup } from "xstate"
 import type { BerthError } from "../../core/errors.ts"
 import type { Exit, Placement, StopMode } from "../../core/ports/executor.ts"
 import type { StepRunner } from "./stepRunner.ts"
@@ -88,6 +88,7 @@ export const attemptMachine = setup({
   guards: {
     isAdopted: ({ context }) => context.adopted !== null,
     isStopped: ({ context }) => context.stop !== null,
+    isUnrecorded: ({ event }) => event.type === "create.done" && event.output.containerId === null,
     detachAsked: ({ context }) => context.detachAsked,
     collects: ({ context }) => context.steps.collects,
   },
@@ -95,6 +96,9 @@ export const attemptMachine = setup({
     begin: ({ context, self }, { step }: { readonly step: StepName }) =>
       context.runner.begin(step, EFFECTS[step](context), (end) => self.send(end)),
     leave: ({ context }, { step }: { readonly step: StepName }) => context.runner.leave(step),
+    rememberPlace: assign({
+      place: ({ context, event }) => (event.type === "create.done" ? event.output : context.place),
+    }),
     rememberStop: assign({
       stop: ({ context, event }) => (event.type === "stop" ? stronger(context.stop, event.mode) : context.stop),
     }),
@@ -121,7 +125,8 @@ export const attemptMachine = setup({
   states: {
     choosing: {
       always: [
-        { guard: "isAdopted", target: "executing" },
+        { guard: and(["isAdopted", "isStopped"]), target: "executing.stopping" },
+        { guard: "isAdopted", target: "executing.running" },
         { guard: "isStopped", target: "ending", actions: "endStopped" },
         { target: "creating" },
       ],
@@ -132,7 +137,11 @@ export const attemptMachine = setup({
         stop: { target: "ending", actions: ["rememberStop", "endStopped"] },
         detach: "detaching",
         abandon: { target: "removing", actions: "abandon" },
-        "create.done": { target: "placing", actions: assign({ place: ({ event }) => event.output }) },
+        "create.done": [
+          // Nobody could find it again: there is nothing to record.
+          { guard: "isUnrecorded", target: "executing", actions: "rememberPlace" },
+          { target: "placing", actions: "rememberPlace" },
+        ],
         "create.failed": { target: "failing", actions: "rememberError" },
       },
     },
@@ -157,7 +166,7 @@ export const attemptMachine = setup({
     },
     executing: {
       ...during("run"),
-      initial: "choosing",
+      initial: "starting",
       on: {
         detach: "detaching",
         abandon: { target: "removing", actions: "abandon" },
@@ -168,13 +177,6 @@ export const attemptMachine = setup({
         "run.failed": { target: "failing", actions: "rememberError" },
       },
       states: {
-        choosing: {
-          always: [
-            { guard: "isStopped", target: "stopping" },
-            { guard: "isAdopted", target: "running" },
-            { target: "starting" },
-          ],
-        },
         starting: { on: { began: "running", stop: { target: "stopping", actions: "rememberStop" } } },
         running: {
           after: { deadline: { target: "stopping", actions: "deadlinePassed" } },

@@ -76,9 +76,14 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     jitter01: deps.random.next01(),
   })
 
-  const record = Effect.fnUntraced(function* (place: Placement) {
+  const create = Effect.fnUntraced(function* () {
+    const place = yield* executor.create(job, output.progress)
     held.place = place
     yield* hit("create.afterContainer")
+    return place
+  })
+
+  const record = Effect.fnUntraced(function* (place: Placement) {
     if (place.containerId === null) return "current" as const
     const { containerId, imageDigest, policy } = place
     const message: TaskMessage = {
@@ -163,7 +168,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
 
   return {
     collects: job.spec.artifacts,
-    create: () => executor.create(job, output.progress),
+    create,
     record: (place) => record(place ?? NO_PLACE),
     run: (place, adopted) => run(place ?? NO_PLACE, adopted),
     stop: (place, mode) => persist(executor.stop(job, place ?? NO_PLACE, mode ?? "kill"), deps.clock, deps.random),
