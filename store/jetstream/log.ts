@@ -28,6 +28,7 @@ import type { Stored } from "./answers.ts"
 import type { Burials } from "./burials.ts"
 import type { Link } from "./link.ts"
 import { readPage } from "./pages.ts"
+import { Recent } from "./recent.ts"
 import { makeSharedFeed } from "./sharedFeed.ts"
 import { logPrefix, type Names } from "./token.ts"
 
@@ -43,11 +44,17 @@ export function makeLog(
   const stream = names.logStream
   const prefix = logPrefix(names)
   const ours = writeLevel()
+  const recent = new Recent()
   const full = (subject: string): string => `${prefix}${subject}`
 
   const decode = (seq: Seq, subject: string, bytes: Uint8Array): LogEntry => {
     const own = subject.slice(prefix.length)
-    return { seq, subject: own, record: decodeRecord(bytes, `record ${seq} of ${own}`) }
+    return { seq, subject: own, record: recent.find(bytes) ?? decodeRecord(bytes, `record ${seq} of ${own}`) }
+  }
+  const encoded = (record: LogRecord): Uint8Array => {
+    const bytes = encodeRecord(record, ours.level())
+    recent.add(record, bytes)
+    return bytes
   }
   const entryOf = (stored: Stored | null): Found =>
     Effect.try({
@@ -55,7 +62,7 @@ export function makeLog(
       catch: asBerthError,
     })
   const write = (subject: string, record: LogRecord, expected?: Seq): Effect.Effect<Seq, BerthError> =>
-    Effect.flatMap(Effect.try({ try: () => encodeRecord(record, ours.level()), catch: asBerthError }), (bytes) =>
+    Effect.flatMap(Effect.try({ try: () => encoded(record), catch: asBerthError }), (bytes) =>
       link.publish(full(subject), bytes, expected),
     )
   const last = (subject: string): Found => Effect.flatMap(link.lastOf(stream, full(subject)), entryOf)

@@ -49,6 +49,12 @@ export function unframe(
   return { json: buffer.toString("utf8", HEADER_BYTES, jsonEnd), tail: buffer.subarray(jsonEnd) }
 }
 
+/** The checksum that bytes carry, whether or not it is theirs; 0 where there is no room for one. */
+export const checksumOf = (bytes: Uint8Array): number =>
+  bytes.byteLength < HEADER_BYTES
+    ? 0
+    : (bytes[1] as number) | ((bytes[2] as number) << 8) | ((bytes[3] as number) << 16) | ((bytes[4] as number) << 24)
+
 /** The error for a stored value that is not what was written. */
 export const corrupt = (what: string, why: string): BerthError =>
   berthError("STORE_CORRUPT", `${what} is damaged: ${why}`)
