@@ -18,7 +18,9 @@ interface Kept {
 }
 
 export class Tail {
-  #window: Kept[] = []
+  /** From `#first` on; what is before it was let go, and its places are given back now and then. */
+  #window: (Kept | null)[] = []
+  #first = 0
   #windowBytes = 0
   /** Everything after this position is in the window. */
   #floor: Seq
@@ -49,6 +51,7 @@ export class Tail {
   /** Forgets the window, because entries in it were removed from the log; readers go back to pages. */
   forgetWindow(head: Seq): void {
     this.#window = []
+    this.#first = 0
     this.#windowBytes = 0
     this.#floor = head
     this.#head = head
@@ -59,7 +62,7 @@ export class Tail {
   read(afterSeq: Seq, entriesMax: number): readonly LogEntry[] | null {
     if (afterSeq < this.#floor) return null
     const from = this.#firstAfter(afterSeq)
-    return this.#window.slice(from, from + entriesMax).map((kept) => kept.entry)
+    return this.#window.slice(from, from + entriesMax).map((kept) => (kept as Kept).entry)
   }
 
   /** Waits until the head is past `seq` (T3). */
@@ -87,18 +90,21 @@ export class Tail {
   }
 
   #trim(): void {
-    let drop = 0
-    while (this.#window.length - drop > ENTRIES_MAX || this.#windowBytes > BYTES_MAX) {
-      const first = this.#window[drop] as Kept
-      this.#windowBytes -= first.bytes
-      this.#floor = first.entry.seq
-      drop++
+    while (this.#window.length - this.#first > ENTRIES_MAX || this.#windowBytes > BYTES_MAX) {
+      const oldest = this.#window[this.#first] as Kept
+      this.#window[this.#first] = null
+      this.#windowBytes -= oldest.bytes
+      this.#floor = oldest.entry.seq
+      this.#first += 1
     }
-    if (drop > 0) this.#window.splice(0, drop)
+    // Once for as many as were let go, so that no push moves the whole window.
+    if (this.#first < ENTRIES_MAX) return
+    this.#window.splice(0, this.#first)
+    this.#first = 0
   }
 
   #firstAfter(seq: Seq): number {
-    let low = 0
+    let low = this.#first
     let high = this.#window.length
     while (low < high) {
       const middle = (low + high) >>> 1

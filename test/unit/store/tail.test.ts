@@ -32,6 +32,9 @@ describe("tail", () => {
     for (let seq = 1; seq <= 10_000; seq++) many.push([kept(seq)])
     expect(many.read(10_000 - 4_097, 1)).toBeNull()
     expect(seqs(many.read(10_000 - 4_096, 1))).toEqual([10_000 - 4_095])
+    many.forgetWindow(10_000)
+    many.push([kept(10_001)])
+    expect(seqs(many.read(10_000, 10))).toEqual([10_001])
     const large = new Tail(0)
     const mebibyte = 1024 * 1024
     for (let seq = 1; seq <= 100; seq++) large.push([kept(seq, mebibyte)])
