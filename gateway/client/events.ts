@@ -1,6 +1,7 @@
 import { Option, Schema } from "effect"
 import type { OutputStream } from "../../core/words.ts"
 import { WireEvent } from "../protocol/events.ts"
+import { shapeOf } from "../protocol/shape.ts"
 import { fromWireBytes } from "../protocol/utf8.ts"
 
 /** The task changed: `facts` happened, oldest first, and `task` is how it is after them. */
@@ -44,10 +45,11 @@ export type BackendEvent = Extract<WireEvent, { type: "backend" }>
 export type TaskEvent = StateEvent | OutputEvent | GapEvent | ProgressEvent | EndEvent
 
 const decode = Schema.decodeUnknownOption(WireEvent)
+const isKnown = shapeOf(WireEvent)
 
 /** Reads an event as it was sent; null when this version does not know its kind. */
 export function readEvent(wire: unknown): TaskEvent | BackendEvent | null {
-  const event = Option.getOrNull(decode(wire))
+  const event = isKnown(wire) ? (wire as WireEvent) : Option.getOrNull(decode(wire))
   if (event === null || event.type !== "output") return event
   const { data, encoding, ...rest } = event
   const bytes = fromWireBytes({ data, encoding })

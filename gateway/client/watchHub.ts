@@ -1,6 +1,7 @@
 import { Option, Result, Schema } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import { decodeResult } from "../protocol/decode.ts"
+import { shapeOf } from "../protocol/shape.ts"
 import { fromWireError, WireError } from "../protocol/wireError.ts"
 import type { Rpc } from "./rpc.ts"
 
@@ -25,9 +26,9 @@ interface SubscribeAnswer {
 /** Whose event this is. The event itself is read by its watch, which skips kinds that it does not know. */
 const eventOf = (params: unknown): { readonly subscription: unknown; readonly event: unknown } | null =>
   typeof params === "object" && params !== null && "subscription" in params && "event" in params ? params : null
-const decodeEnded = Schema.decodeUnknownOption(
-  Schema.Struct({ subscription: Schema.String, error: Schema.NullOr(WireError) }),
-)
+const Ended = Schema.Struct({ subscription: Schema.String, error: Schema.NullOr(WireError) })
+const decodeEnded = Schema.decodeUnknownOption(Ended)
+const isEnded = shapeOf(Ended)
 
 /** All watches of a client: hands each the events of its subscription, and tells all when connections come and go. */
 export class WatchHub {
@@ -129,7 +130,7 @@ export class WatchHub {
         this.#routes.get(String(told.subscription))?.receive(told.event)
       }
     } else if (method === "subscription.ended") {
-      const ended = Option.getOrNull(decodeEnded(params))
+      const ended = isEnded(params) ? (params as typeof Ended.Type) : Option.getOrNull(decodeEnded(params))
       if (ended === null) return
       const watch = this.#routes.get(ended.subscription)
       this.#routes.delete(ended.subscription)

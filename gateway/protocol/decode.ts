@@ -4,6 +4,7 @@ import { berthError, type BerthError } from "../../core/errors.ts"
 import { RESERVED_FIELDS } from "../../core/task/request.ts"
 import { writePath } from "./jsonBounds.ts"
 import { METHODS, type MethodName, type MethodParams, type MethodResult } from "./methods.ts"
+import { type Shape, shapeOf } from "./shape.ts"
 
 /** The words of an issue without the value that caused it: what a user sent is not repeated. */
 const format = SchemaIssue.makeFormatterStandardSchemaV1({
@@ -29,6 +30,17 @@ export function issueError(issue: SchemaIssue.Issue, at: readonly PropertyKey[])
   return berthError("INVALID_PARAMS", `${path}: ${first?.message ?? "does not fit"}`, { path })
 }
 
+/** Made at the first use: who calls three methods needs no judge of the others. */
+const shapes = new Map<Schema.Constraint, Shape>()
+function fits(schema: Schema.Constraint, value: unknown): boolean {
+  let shape = shapes.get(schema)
+  if (shape === undefined) {
+    shape = shapeOf(schema)
+    shapes.set(schema, shape)
+  }
+  return shape(value)
+}
+
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
@@ -52,6 +64,7 @@ export function decodeParams<M extends MethodName>(
   const reserved = method === "task.submit" ? reservedError(given) : null
   if (reserved !== null) return Result.fail(reserved)
   const schema: Schema.ConstraintDecoder<unknown> = METHODS[method].params
+  if (fits(schema, given)) return Result.succeed(given as MethodParams<M>)
   const decoded = Schema.decodeUnknownResult(schema, PARSE)(given)
   return Result.isFailure(decoded)
     ? Result.fail(issueError(decoded.failure.issue, ["params"]))
@@ -68,6 +81,7 @@ export function decodeResult<M extends MethodName>(
   result: unknown,
 ): Result.Result<MethodResult<M>, BerthError> {
   const schema: Schema.ConstraintDecoder<unknown> = METHODS[method].result
+  if (fits(schema, result)) return Result.succeed(result as MethodResult<M>)
   const decoded = Schema.decodeUnknownResult(schema)(result)
   return Result.isFailure(decoded)
     ? Result.fail(
