@@ -36,6 +36,8 @@ export interface Runs {
   startsLogged: number
   startsSeen: number
   beginsSeen: number
+  /** Runs that went on under another worker. */
+  adoptions: number
 }
 
 export interface Verdict {
@@ -46,7 +48,6 @@ export interface Verdict {
   readonly ends: number
   readonly told: Readonly<Record<Teller, Runs>>
   readonly workerLosses: number
-  readonly adoptions: number
   /** Tasks of which two runs were there at once. */
   readonly overlapped: number
   /** Tasks that every gateway was asked for afterwards. */
@@ -126,7 +127,7 @@ export function check(watched: readonly Watched[], { again, log, runsOnce, signs
   const overlapping = { marks: overlaps(signs.marks), engine: overlaps(signs.engine) }
   const byStatus: Record<string, number> = {}
   const violations: string[] = []
-  const sums = { lost: 0, attempts: 0, ends: 0, workerLosses: 0, adoptions: 0 }
+  const sums = { lost: 0, attempts: 0, ends: 0, workerLosses: 0 }
   const told = { marks: noRuns(), engine: noRuns() }
   for (const each of watched) {
     const { id, order } = each
@@ -153,7 +154,7 @@ export function check(watched: readonly Watched[], { again, log, runsOnce, signs
     sums.attempts += last?.attempt ?? 0
     sums.ends += withFact(story, "ended").length
     sums.workerLosses += withFact(story, "lost").length
-    sums.adoptions += withFact(story, "adopted").length
+    mine.adoptions += withFact(story, "adopted").length
     const heard = { started, begun, overlaps: overlapping[order.teller].has(id), again: shown, runsOnce }
     violations.push(...violationsOf(each, heard, story).map((violation) => `${name}: ${violation}`))
   }
@@ -162,7 +163,7 @@ export function check(watched: readonly Watched[], { again, log, runsOnce, signs
   return { byStatus, ...sums, overlapped, told, watchedAgain: again[0]?.size ?? 0, violations }
 }
 
-const noRuns = (): Runs => ({ tasks: 0, startsLogged: 0, startsSeen: 0, beginsSeen: 0 })
+const noRuns = (): Runs => ({ tasks: 0, startsLogged: 0, startsSeen: 0, beginsSeen: 0, adoptions: 0 })
 
 /** CH3: starts of tasks that nobody was told of, or by somebody who should not have started them. */
 const strangers = (

@@ -7,7 +7,7 @@
  */
 const PROGRESS_MS = 30_000
 /** Of the load's lanes, when it is ahead. */
-const LANES_AHEAD = 1 / 4
+const LANES_AHEAD = 1 / 16
 /** So many kills may be ahead of their tasks. */
 const KILLS_AHEAD = 1
 

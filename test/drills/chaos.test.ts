@@ -1,6 +1,6 @@
-/** The short form of `npm run chaos`: a cluster on one broker, then one on three, of which one is killed at a time. */
+/** The short form of `npm run chaos`: a cluster on one broker, then one on three, of which one is killed at a time; then its rolling form. */
 import { expect, it } from "vitest"
-import { chaos } from "../chaos/chaos.ts"
+import { chaos, type ChaosReport } from "../chaos/chaos.ts"
 import { describeWithNats, engineIfAny } from "../support/require.ts"
 import { chosenSeed, seeded } from "../support/seeded.ts"
 
@@ -10,33 +10,62 @@ const ROUNDS = [
   { brokers: 3, kills: 6, tasks: 400, hasContainers: false },
 ] as const
 
+/** What both forms have in common. */
+const usual = () => {
+  const random = seeded(chosenSeed())
+  const note = (text: string): void => void process.stdout.write(`chaos drill, seed ${random.seed}: ${text}\n`)
+  return { random, note, lanes: 128, pauseMsMax: 2_000, downMsMax: 1_000 }
+}
+const engineOf = (note: (text: string) => void) => {
+  const engine = engineIfAny()
+  if (engine === null) note("no engine answers: no containers")
+  return engine
+}
+const killsOf = ({ kills }: ChaosReport): number => Object.values(kills).reduce((sum, count) => sum + count, 0)
+
 describeWithNats("kill -9 of everything that a cluster is made of", "newest", (server) => {
   it.each(ROUNDS)(
     "I1 I2 I6 I7 I9 with $brokers broker(s), is each of $tasks tasks ended once, whatever dies in $kills kills?",
     async ({ brokers, hasContainers, kills, tasks }) => {
-      const random = seeded(chosenSeed())
-      const note = (text: string): void => void process.stdout.write(`chaos drill, seed ${random.seed}: ${text}\n`)
-      const engine = hasContainers ? engineIfAny() : null
-      if (hasContainers && engine === null) note("no engine answers: programs and handlers alone, no containers")
+      const plan = usual()
+      const engine = hasContainers ? engineOf(plan.note) : null
       const report = await chaos(server, {
-        random,
+        ...plan,
         tasks,
         kills,
         brokers,
         engine,
         containerEvery: 25,
-        lanes: 128,
-        pauseMsMax: 2_000,
-        downMsMax: 1_000,
         signal: "SIGKILL",
-        note,
       })
-      note(JSON.stringify(report))
+      plan.note(JSON.stringify(report))
       expect(report).toMatchObject({ violations: [], lost: 0, slotsHeld: 0 })
       expect(report.ends).toBe(report.attempts)
-      expect(Object.values(report.kills).reduce((sum, count) => sum + count, 0)).toBe(kills)
+      expect(killsOf(report)).toBe(kills)
       expect(report.acknowledged).toBeGreaterThanOrEqual(tasks)
       if (engine !== null) expect(report.told.engine.startsSeen).toBeGreaterThanOrEqual(report.told.engine.tasks)
     },
   )
+})
+
+describeWithNats("a restart of everything, node by node, under load", "newest", (server) => {
+  it("I1 I2 does every program, in a container or not, begin once and complete?", async () => {
+    const plan = usual()
+    const engine = engineOf(plan.note)
+    const report = await chaos(server, {
+      ...plan,
+      tasks: 150,
+      kills: 5,
+      brokers: 1,
+      engine,
+      containerEvery: 4,
+      signal: "SIGTERM",
+    })
+    plan.note(JSON.stringify(report))
+    expect(report).toMatchObject({ violations: [], lost: 0, slotsHeld: 0, attempts: report.acknowledged })
+    expect(report.byStatus).toEqual({ completed: report.acknowledged })
+    expect(killsOf(report)).toBe(5)
+    for (const { beginsSeen, tasks } of Object.values(report.told)) expect(beginsSeen).toBe(tasks)
+    if (engine !== null) expect(report.told.engine.tasks).toBeGreaterThan(0)
+  })
 })

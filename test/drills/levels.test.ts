@@ -143,9 +143,9 @@ describeWithNats("an upgrade, node by node", "newest", (server) => {
     const verdict = check(books.watched, { log: log!, again: [again!], signs, runsOnce: true })
     expect([...books.faults, ...verdict.violations]).toEqual([])
     expect((await clients[0]!.queue()).slotsHeld).toBe(0)
-    const { adoptions, byStatus, workerLosses } = verdict
+    const { byStatus, told, workerLosses } = verdict
     note(
-      `${books.acknowledged} tasks, ${JSON.stringify(byStatus)}, ${adoptions} adopted, ${workerLosses} lost and taken over`,
+      `${books.acknowledged} tasks, ${JSON.stringify(byStatus)}, ${told.marks.adoptions} adopted, ${workerLosses} lost and taken over`,
     )
   })
 })

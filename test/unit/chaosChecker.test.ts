@@ -79,7 +79,12 @@ describe("the checker of the chaos drill", () => {
     const log = [submitted, started, out(3, "li"), lost, again, out(6, "line 1\n", 2), ended, end(8)]
     const verdict = judged({ log, starts: [1, 2] })
     expect(verdict).toMatchObject({ violations: [], workerLosses: 1, byStatus: { completed: 1 } })
-    expect(verdict.told.marks).toEqual({ tasks: 1, startsLogged: 2, startsSeen: 2, beginsSeen: 2 })
+    expect(verdict.told.marks).toEqual({ tasks: 1, startsLogged: 2, startsSeen: 2, beginsSeen: 2, adoptions: 0 })
+    const adopted = [submitted, started, state(3, ["adopted"], { epoch: 2 }), out(5, "line 1\n", 2), ended, end(8)]
+    expect(judged({ log: adopted, runsOnce: true })).toMatchObject({
+      violations: [],
+      told: { marks: { startsLogged: 1, adoptions: 1 } },
+    })
     // A worker may die after it has said that it starts and before it does.
     expect(judged({ log, starts: [2] }).violations).toEqual([])
     expect(judged({ log: flagged, signs: [start(1), start(2), stop(1), stop(2)] }).violations).toEqual([])
@@ -93,7 +98,7 @@ describe("the checker of the chaos drill", () => {
       runsOnce: true,
     })
     expect(unfed.violations).toEqual([])
-    expect(unfed.told.engine).toEqual({ tasks: 1, startsLogged: 2, startsSeen: 2, beginsSeen: 1 })
+    expect(unfed.told.engine).toEqual({ tasks: 1, startsLogged: 2, startsSeen: 2, beginsSeen: 1, adoptions: 0 })
   })
 
   it.each<[string, string, Scene]>([

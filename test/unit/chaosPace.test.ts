@@ -5,7 +5,7 @@ import { Pace } from "../chaos/pace.ts"
 describe("the pace of the chaos drill", () => {
   const paces: Pace[] = []
   const paced = (kills: number): Pace => {
-    const pace = new Pace({ tasks: 100, kills, lanes: 8, note: () => {} })
+    const pace = new Pace({ tasks: 100, kills, lanes: 32, note: () => {} })
     paces.push(pace)
     return pace
   }
@@ -18,19 +18,19 @@ describe("the pace of the chaos drill", () => {
 
   it("PA1 leaves a load that is ahead of the kills a part of its lanes, until the kills are done", () => {
     const pace = paced(2)
-    expect(pace.lanes()).toBe(8)
+    expect(pace.lanes()).toBe(32)
     times(50, pace.rested)
-    expect(pace.lanes()).toBe(8)
+    expect(pace.lanes()).toBe(32)
     pace.rested()
     expect(pace.lanes()).toBe(2)
     pace.killed()
-    expect(pace.lanes()).toBe(8)
+    expect(pace.lanes()).toBe(32)
     times(100, pace.rested)
     expect(pace.lanes()).toBe(2)
     expect(pace.isKilling()).toBe(true)
     pace.killed()
     expect(pace.isKilling()).toBe(false)
-    expect(pace.lanes()).toBe(8)
+    expect(pace.lanes()).toBe(32)
   })
 
   it("PA2 lets kills that are ahead wait for the load, but not for one that is over", () => {
