@@ -85,4 +85,36 @@ describe("a watch from the beginning on", () => {
     await rig.append(ended(running.state))
     expect(await other).toEqual([2, 3, 4, 4])
   })
+
+  it("H1: is told everything, where so many watch that others get their turn between two entries", async () => {
+    const first = await rig.submit({ id: "t1" })
+    const running = started(first.state)
+    await rig.append(running)
+    await rig.append(ended(running.state))
+    const all = await rig.run(rig.store.log.readTask("t1", 0, 10))
+    let open = (): void => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const feed = () =>
+      Stream.concat(
+        Stream.fromEffect(
+          Effect.as(
+            Effect.promise(() => gate),
+            all,
+          ),
+        ),
+        Stream.never,
+      )
+    const crowded = makeHub({ ...rig.log, head: Effect.succeed(0), feed })
+    // Nobody finds in the log what only the feed is to bring.
+    const log = { ...rig.log, readTask: () => Effect.succeed([]), last: () => Effect.succeed(all[0] ?? null) }
+    const watchers = Array.from({ length: 300 }, () =>
+      Effect.runPromise(Stream.runCollect(streamOf(watchTask({ ...rig, log, hub: crowded }, "t1", 0)))),
+    )
+    await Effect.runPromise(Effect.forkIn(crowded.run, scope))
+    await settle()
+    open()
+    for (const events of await Promise.all(watchers)) expect(events.map(({ seq }) => seq)).toEqual([2, 3, 4, 4])
+  })
 })
