@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { type Hub, makeHub } from "../../../actors/hub.ts"
 import { watchTask } from "../../../actors/watch.ts"
 import { liveOutputSubject } from "../../../core/ports/signals.ts"
+import { stateSubject } from "../../../core/record.ts"
 import { makeRig, type Rig } from "../../support/actorRig.ts"
 import { settle } from "../../support/clock.ts"
 import { ended, printed, started } from "../../support/task.ts"
@@ -91,7 +92,8 @@ describe("a watch from the beginning on", () => {
     const running = started(first.state)
     await rig.append(running)
     await rig.append(ended(running.state))
-    const all = await rig.run(rig.store.log.readTask("t1", 0, 10))
+    const own = rig.store.log
+    const all = await rig.run(own.readTask("t1", 0, 10))
     let open = (): void => {}
     const gate = new Promise<void>((resolve) => {
       open = resolve
@@ -108,7 +110,9 @@ describe("a watch from the beginning on", () => {
       )
     const crowded = makeHub({ ...rig.log, head: Effect.succeed(0), feed })
     // Nobody finds in the log what only the feed is to bring.
-    const log = { ...rig.log, readTask: () => Effect.succeed([]), last: () => Effect.succeed(all[0] ?? null) }
+    const begun = { record: first, seq: 2, subject: stateSubject("t1") }
+    const last = () => Effect.map(own.last("t1"), (entry) => entry && { ...entry, ...begun })
+    const log = { ...rig.log, readTask: () => Effect.succeed([]), last }
     const watchers = Array.from({ length: 300 }, () =>
       Effect.runPromise(Stream.runCollect(streamOf(watchTask({ ...rig, log, hub: crowded }, "t1", 0)))),
     )
