@@ -2,12 +2,15 @@ import { existsSync } from "node:fs"
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import type { DoctorLine } from "../../../gateway/cli/host.ts"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { connect, type Task } from "../../../gateway/client/index.ts"
 import { type CliEnded, type CliOptions, jsonLines, lastLine, runCli, startCli } from "../../support/cliProcess.ts"
 import { describeWithDocker } from "../../support/require.ts"
 import { startServer, type ServerProcess } from "../../support/serverProcess.ts"
+
+const LOOK_MS = 50
 
 interface Refusal {
   readonly error: {
@@ -47,6 +50,8 @@ describeWithDocker("berth serve and the commands that talk to it", () => {
     expect(server.at).toMatchObject({ pid: server.pid, dataDir: join(folder, "data") })
     expect((await stat(join(folder, "data/secret"))).mode & 0o777).toBe(0o600)
     const client = await connect(server.at.url, { token: server.at.token })
+    // It listens before its worker has looked at what another may have left on the engine.
+    while (!(await client.system()).ready) await sleep(LOOK_MS)
     expect(await client.system()).toMatchObject({ ready: true, store: "sqlite", durability: "fsynced" })
     await client.close()
   })
