@@ -34,22 +34,25 @@ const share = (whole: string, part: number): number => {
   return part === 0 ? Number(whole) - each * (parts.length - 1) : each
 }
 const rounds: ChaosReport[] = []
-for (const [part, brokers] of parts.entries())
-  rounds.push(
-    await chaos(server, {
-      random: seeded(Number(values.seed) + part),
-      tasks: share(values.tasks, part),
-      kills: share(values.kills, part),
-      brokers,
-      engine,
-      containerEvery: values.rolling ? 5 : 20,
-      lanes: 128,
-      pauseMsMax: 2_000,
-      downMsMax: 1_000,
-      signal: values.rolling ? "SIGTERM" : "SIGKILL",
-      note: (text) => note(`seed ${Number(values.seed) + part}, brokers ${brokers}: ${text}`),
-    }),
-  )
+for (const [part, brokers] of parts.entries()) {
+  const say = (text: string): void => note(`seed ${Number(values.seed) + part}, brokers ${brokers}: ${text}`)
+  const round = await chaos(server, {
+    random: seeded(Number(values.seed) + part),
+    tasks: share(values.tasks, part),
+    kills: share(values.kills, part),
+    brokers,
+    engine,
+    containerEvery: values.rolling ? 5 : 20,
+    lanes: 128,
+    pauseMsMax: 2_000,
+    downMsMax: 1_000,
+    signal: values.rolling ? "SIGTERM" : "SIGKILL",
+    note: say,
+  })
+  rounds.push(round)
+  // Told at once: whoever ends the run before its last part knows how this one went.
+  say(JSON.stringify(round))
+}
 const sum = (of: (round: ChaosReport) => number): number => rounds.reduce((total, round) => total + of(round), 0)
 const violations = sum((round) => round.violations.length)
 const report = {
