@@ -3,7 +3,7 @@
  * at version 0 of the same subject: no index and no window decides it, the log does.
  */
 import { createHash } from "node:crypto"
-import { Effect } from "effect"
+import { Effect, Latch } from "effect"
 import type { Config } from "../core/config.ts"
 import { asBerthError, type BerthError, berthError } from "../core/errors.ts"
 import type { Clock } from "../core/ports/clock.ts"
@@ -25,6 +25,15 @@ import { NOTHING_KNOWN, viewOf, viewOfTombstone } from "./view.ts"
 /** How long a count of an owner's waiting tasks is believed. */
 const COUNT_TRUST_MS = 1_000
 const OWNERS_COUNTED_MAX = 10_000
+
+/** How many tasks of an owner wait, as far as is known here. */
+interface Count {
+  /** So long it is believed. */
+  untilMonoMs: number
+  pending: number
+  /** Opens when they have been counted anew; null: nobody counts. */
+  counting: Latch.Latch | null
+}
 
 export interface SubmitDeps {
   readonly config: Config
@@ -54,31 +63,50 @@ const isOrphan = (error: BerthError, key: string | undefined): boolean =>
 
 export const makeSubmit = (deps: SubmitDeps) => {
   const { clock, config, failpoints, log, readModel } = deps
-  const counted = new Map<string, { untilMonoMs: number; pending: number }>()
+  const counted = new Map<string, Count>()
 
-  /** Counts one more; gives what takes it back. */
-  const refuseTooMany = (owner: string): Effect.Effect<() => void, BerthError> =>
-    Effect.gen(function* () {
-      const own = counted.get(owner) ?? { untilMonoMs: Number.NEGATIVE_INFINITY, pending: 0 }
-      if (own.untilMonoMs < clock.monoMs()) {
-        if (counted.size >= OWNERS_COUNTED_MAX) counted.clear()
-        counted.set(owner, own)
-        // One counts for all: who comes meanwhile goes by what was known, and is counted on top.
-        own.untilMonoMs = clock.monoMs() + COUNT_TRUST_MS
-        const known = own.pending
-        const { byStatus } = yield* Effect.onError(readModel.counts(owner), () =>
-          Effect.sync(() => void (own.untilMonoMs = Number.NEGATIVE_INFINITY)),
-        )
-        own.pending += byStatus.pending - known
-      }
-      own.pending += 1
-      if (own.pending <= config.ownerPendingMax)
-        return () => {
-          own.pending -= 1
-        }
-      return yield* Effect.fail(
-        berthError("OVERLOADED", `${config.ownerPendingMax} tasks of ${owner} are waiting already`),
+  const countOf = (owner: string): Count => {
+    const known = counted.get(owner)
+    if (known !== undefined) return known
+    if (counted.size >= OWNERS_COUNTED_MAX) counted.clear()
+    // Until they are counted, nobody knows of room.
+    const made: Count = { untilMonoMs: Number.NEGATIVE_INFINITY, pending: config.ownerPendingMax, counting: null }
+    counted.set(owner, made)
+    return made
+  }
+
+  /** One counts for all. */
+  const count = (owner: string, own: Count): Effect.Effect<void, BerthError> =>
+    Effect.suspend(() => {
+      const done = Latch.makeUnsafe(false)
+      const known = own.pending
+      own.counting = done
+      return Effect.ensuring(
+        Effect.map(readModel.counts(owner), ({ byStatus }) => {
+          own.pending += byStatus.pending - known
+          own.untilMonoMs = clock.monoMs() + COUNT_TRUST_MS
+        }),
+        Effect.sync(() => {
+          own.counting = null
+          done.openUnsafe()
+        }),
       )
+    })
+
+  /** Counts one more; gives what takes it back. Nobody is refused on an old count: whoever would be waits for the new one. */
+  const refuseTooMany = (owner: string): Effect.Effect<() => void, BerthError> =>
+    Effect.suspend(() => {
+      const own = countOf(owner)
+      if (own.counting === null && own.untilMonoMs < clock.monoMs())
+        return Effect.andThen(count(owner, own), refuseTooMany(owner))
+      if (own.pending < config.ownerPendingMax) {
+        own.pending += 1
+        return Effect.succeed(() => {
+          own.pending -= 1
+        })
+      }
+      if (own.counting !== null) return Effect.andThen(own.counting.await, refuseTooMany(owner))
+      return Effect.fail(berthError("OVERLOADED", `${config.ownerPendingMax} tasks of ${owner} are waiting already`))
     })
 
   /** The log has a task of this id: is it the same request? */

@@ -242,6 +242,28 @@ describe("how many tasks may an owner have waiting?", () => {
     expect(asked).toBe(2)
   })
 
+  it("nobody is refused on an old count, and nobody let in before there is one", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 3 } })
+    const ids: string[] = []
+    for (let n = 0; n < 3; n += 1) ids.push((await rig.run(rig.send(ANN, { handler: "noop" }))).task.id)
+    const counts: typeof rig.readModel.counts = (owner) => Effect.delay(rig.readModel.counts(owner), 1)
+    const anew = () =>
+      makeSubmit({ ...rig, readModel: { ...rig.readModel, counts }, handlers: null, onSubmitted: () => {} })
+    const burst = (submit: ReturnType<typeof anew>): Promise<readonly string[]> =>
+      rig.run(
+        Effect.forEach([1, 2, 3], (n) => codeOf(submit(ANN, { handler: "noop", input: n }, String(n))), {
+          concurrency: "unbounded",
+        }),
+      )
+    const submit = anew()
+    expect(await burst(submit)).toEqual(["OVERLOADED", "OVERLOADED", "OVERLOADED"])
+    for (const id of ids) await rig.run(rig.turns.turn(id, { type: "cancel", mode: "cancel", by: "ann", nowMs: 1 }))
+    await rig.manual.advance(3_600_000)
+    expect(await burst(submit)).toEqual(["none", "none", "none"])
+    // Another process, which has counted nobody yet.
+    expect(await burst(anew())).toEqual(["OVERLOADED", "OVERLOADED", "OVERLOADED"])
+  })
+
   it("a count that failed is made again by whoever comes next", async () => {
     const rig = rigged({ config: { ownerPendingMax: 1 } })
     await rig.run(rig.send(BOB, { handler: "noop" }))
