@@ -36,6 +36,8 @@ export class WatchHub {
   readonly #isOpen: () => boolean
   readonly #watches = new Set<WatchMember>()
   readonly #routes = new Map<string, WatchMember>()
+  /** Subscriptions that the server was asked to end. */
+  readonly #leaving = new Set<string>()
   #seq = 0
   #ended: BerthError | null = null
 
@@ -117,17 +119,23 @@ export class WatchHub {
 
   unsubscribe(subscription: string): void {
     this.unroute(subscription)
-    if (!this.isOpen) return
-    const ignore = () => {}
+    if (!this.isOpen || this.#leaving.has(subscription)) return
+    this.#leaving.add(subscription)
+    // Its events end with the answer.
+    const left = (): void => void this.#leaving.delete(subscription)
     const call = { method: "task.unwatch", params: { subscription }, repeatable: false, deadlineMs: 30_000 }
-    this.#rpc.begin({ ...call, succeed: ignore, fail: ignore })
+    this.#rpc.begin({ ...call, succeed: left, fail: left })
   }
 
   notified(method: string, params: unknown): void {
     if (method === "task.event") {
       const told = eventOf(params)
       if (told !== null && typeof told.event === "object" && told.event !== null) {
-        this.#routes.get(String(told.subscription))?.receive(told.event)
+        const subscription = String(told.subscription)
+        const watch = this.#routes.get(subscription)
+        if (watch !== undefined) watch.receive(told.event)
+        // Opened for a call that was given up before its answer came.
+        else this.unsubscribe(subscription)
       }
     } else if (method === "subscription.ended") {
       const ended = isEnded(params) ? (params as typeof Ended.Type) : Option.getOrNull(decodeEnded(params))
@@ -144,6 +152,7 @@ export class WatchHub {
 
   down(): void {
     this.#routes.clear()
+    this.#leaving.clear()
     for (const watch of this.#watches) watch.down()
   }
 

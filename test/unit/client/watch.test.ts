@@ -220,4 +220,22 @@ describe("how does a watch end?", () => {
       ["task.unwatch", "s77"],
     ])
   })
+
+  it("what the server tells of a subscription that nobody here has is ended, once", async () => {
+    const held: [FakeSocket, Frame][] = []
+    const client = await openOver(letIn((socket, frame) => void held.push([socket, frame])))
+    await expect(client.submit({ handler: "h" }, { deadlineMs: 1 })).rejects.toMatchObject({
+      code: "DEADLINE_EXCEEDED",
+    })
+    const [socket] = held[0] as [FakeSocket, Frame]
+    for (const event of lifeOf(2).slice(0, 3))
+      socket.notify("task.event", { subscription: "s9", event: toWireEvent(event) })
+    await settle()
+    expect(held.slice(1).map(([, each]) => [each.method, each.params.subscription])).toEqual([["task.unwatch", "s9"]])
+    // Who has been told that it ended may be asked again, on another connection say.
+    socket.reply((held[1] as [FakeSocket, Frame])[1], {})
+    socket.notify("task.event", { subscription: "s9", event: toWireEvent(lifeOf(2)[0] as WatchEvent) })
+    await settle()
+    expect(held).toHaveLength(3)
+  })
 })
