@@ -139,16 +139,19 @@ export class Questions {
     for (const { failed } of those) failed(cause)
   }
 
+  /** Those that failed may ask again at once, so they are told when all is in order here. */
   readonly #sweep = (): void => {
-    this.#stopSweep = null
     const nowMonoMs = this.#clock.monoMs()
-    for (const [token, { dueMonoMs, failed }] of this.#open) {
-      if (dueMonoMs > nowMonoMs) {
-        this.#stopSweep = this.#clock.after(dueMonoMs - nowMonoMs, this.#sweep)
-        return
+    const overdue: Open[] = []
+    this.#stopSweep = null
+    for (const [token, open] of this.#open) {
+      if (open.dueMonoMs > nowMonoMs) {
+        this.#stopSweep = this.#clock.after(open.dueMonoMs - nowMonoMs, this.#sweep)
+        break
       }
       this.#open.delete(token)
-      failed(new TimeoutError())
+      overdue.push(open)
     }
+    for (const { failed } of overdue) failed(new TimeoutError())
   }
 }

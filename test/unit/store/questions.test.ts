@@ -7,6 +7,7 @@ import { isUnheard, refusal } from "../../../store/jetstream/failure.ts"
 import { Questions, type QuestionsOptions } from "../../../store/jetstream/questions.ts"
 import { asking, Wire } from "../../../store/jetstream/wire.ts"
 import { manualClock } from "../../support/clock.ts"
+import { until } from "../../support/until.ts"
 
 interface Sent {
   readonly subject: string
@@ -165,6 +166,20 @@ describe("questions to the broker", () => {
       await clock.advance(2_000)
       expect(clock.armed()).toBe(0)
     }
+  })
+
+  it("QU3 is there one timer, also when who heard nothing asks again at once?", async () => {
+    const { ask, clock, sent } = rig()
+    const first = ask("a")
+    const again = Effect.runFork(Effect.catch(Fiber.join(first), () => Fiber.join(ask("b"))))
+    await clock.advance(3_000)
+    ask("c")
+    await clock.advance(2_000)
+    await until(() => sent.length === 3)
+    expect(clock.armed()).toBe(1)
+    await clock.advance(5_000)
+    expect(Exit.isFailure(await Effect.runPromise(Fiber.await(again)))).toBe(true)
+    expect(clock.armed()).toBe(0)
   })
 
   it("QU3 do all end when the connection is closed, and is no timer left?", async () => {
