@@ -32,6 +32,8 @@ export class StepRunner {
     queueMicrotask(() => {
       if (this.#running.get(step) !== running) return
       running.fiber = Effect.runFork(effect)
+      // What it did at once may have made the machine leave this state, when there was no fiber to interrupt yet.
+      if (this.#running.get(step) !== running) return running.fiber.interruptUnsafe()
       running.fiber.addObserver(ended)
     })
   }

@@ -125,6 +125,17 @@ describe("the supervisor", () => {
     expect([done, ended]).toEqual([["left"], ["left", "crashed", "stopped"]])
   })
 
+  it("what a step does ends also when its own beginning makes the attempt leave it", async () => {
+    const { done, spawn, supervisor } = supervised()
+    let ended = 0
+    const untilEnded = Effect.onInterrupt(Effect.never, () => Effect.sync(() => void (ended += 1)))
+    const leave = Effect.sync(() => supervisor.send("a", { type: "detach" }))
+    spawn("a", input({ create: () => Effect.andThen(leave, untilEnded) }))
+    await until(() => done.length === 1)
+    await settle()
+    expect(ended).toBe(1)
+  })
+
   it("an end that comes behind a wish to stop belongs to nobody any more", async () => {
     const { crashed, done, spawn, supervisor } = supervised()
     const calls: string[] = []
