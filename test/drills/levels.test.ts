@@ -99,8 +99,9 @@ describeWithNats("an upgrade, node by node", "newest", (server) => {
     for (const [name, roles] of OLDER) {
       await isAllOld()
       const node = cluster.nodes.find((each) => each.name === name)!
-      await node.end("SIGTERM")
+      // Here the last older one is still there; who raises the level may do so as soon as it is gone.
       seq = await headSeq()
+      await node.end("SIGTERM")
       await cluster.start(name, roles, choiceOf(roles, "newer"))
       await allReady(cluster.nodes)
     }
