@@ -6,7 +6,7 @@
  *        so, nothing is given.
  *   BK2. It is bounded: tasks in number, each in entries and output; what goes beyond is read from the log, as ever.
  */
-import type { LogEntry, Seq } from "../core/record.ts"
+import { isFirst, type LogEntry, type Seq } from "../core/record.ts"
 
 const TASKS_MAX = 500
 const ENTRIES_MAX = 16
@@ -21,8 +21,6 @@ const bytesOf = ({ record }: LogEntry): number =>
   record.kind !== "output"
     ? 0
     : record.items.reduce((sum, item) => sum + (item.type === "chunk" ? item.bytes.byteLength : 0), 0)
-
-const isFirst = ({ record }: LogEntry): boolean => record.kind === "task" && record.facts[0]?.type === "submitted"
 
 export class Backlogs {
   readonly #tasks = new Map<string, Backlog>()

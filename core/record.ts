@@ -84,6 +84,10 @@ export interface LogEntry<R extends LogRecord = LogRecord> {
   readonly record: R
 }
 
+/** True for the first record of a task: there is nothing of it before. */
+export const isFirst = ({ record }: LogEntry): boolean =>
+  record.kind === "task" && record.facts[0]?.type === "submitted"
+
 export const CONTROL_SUBJECT = "control"
 /** Stands for all subjects where a reader may ask for the first record after a sequence. */
 export const ANY_SUBJECT = ">"

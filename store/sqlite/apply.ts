@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { TaskRow } from "../../core/readmodel/row.ts"
-import type { LogEntry } from "../../core/record.ts"
+import { isFirst, type LogEntry } from "../../core/record.ts"
 import { type Changes, foldInto, noChanges, touchedBy } from "../shared/fold.ts"
 import { type BatchRow, writeBatch } from "./batch.ts"
 import { type Connection, type Row, transaction } from "./connection.ts"
@@ -12,9 +12,6 @@ import { COLUMNS, rowOf } from "./rows.ts"
 import { createModel } from "./schema.ts"
 
 const REBUILD_PAGE = 500
-
-/** A first record: there is no row before it. */
-const isFirst = ({ record }: LogEntry): boolean => record.kind === "task" && record.facts[0]?.type === "submitted"
 
 /** What these entries change, over the rows that are there; those in `recent` are not read again. */
 export const foldEntries = (
