@@ -7,7 +7,7 @@
  *   F1. Each entry once and in log order; a purged one is not there, and nothing stands in for it.
  *   F2. A reader that does nothing asks for nothing: at most one request of messages waits in memory.
  *   F3. Nobody waits for what is still on its way: a batch is what has arrived.
- *   F4. Closing the scope ends the consumer, also while it waits.
+ *   F4. Closing the scope ends the consumer, at the broker too, also while it waits.
  *   F5. A consumer lives on one server and dies with it, which its client takes many seconds to notice. So when nothing came for
  *       a while, the stream's leader is asked whether there is more; then what there is is read one by one, as long as no
  *       consumer brings it.
@@ -17,7 +17,7 @@ import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { Seq } from "../../core/record.ts"
 import type { Stored } from "./answers.ts"
-import { Arrivals, Opening } from "./feedConsumer.ts"
+import { type Arrivals, Opening } from "./feedConsumer.ts"
 import { storeError } from "./failure.ts"
 import type { Link } from "./link.ts"
 
@@ -75,7 +75,6 @@ class Follower {
     this.#position = afterSeq
   }
 
-  /** Nobody waits for the broker's last word: a consumer also ends by itself. */
   drop(): void {
     this.#arrivals?.stop()
     this.#arrivals = null
@@ -126,7 +125,7 @@ class Follower {
       const opened = yield* Effect.raceFirst(opening.done, Effect.as(clock.sleep(isNew ? QUIET_MS : STEP_MS), null))
       if (opened !== null) this.#opening = null
       if (opened !== null && Result.isSuccess(opened)) {
-        this.#arrivals = new Arrivals(opened.success)
+        this.#arrivals = opened.success
         return []
       }
       const found = yield* this.#stored()

@@ -1,5 +1,5 @@
 /** The consumer behind a feed: how it comes about, and what it brings. */
-import { type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream"
+import { type Consumer, type ConsumerMessages, DeliverPolicy, type JsMsg } from "@nats-io/jetstream"
 import { Effect, Fiber, type Result } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
@@ -12,20 +12,28 @@ const BATCH_BYTES_MAX = 8 * 1024 * 1024
 const REQUEST_MAX = 500
 /** How long one request stands. */
 const REQUEST_MS = 5_000
+/**
+ * A consumer that nobody asked for so long goes by itself: its reader's process was killed. Some requests long, so that one
+ * that is lost on the way costs no consumer; and no longer, as a broker has room for only so many (1,000 a stream, unless told
+ * otherwise, since 2.15).
+ */
+const IDLE_MS = 30_000
 
 /** A consumer that is being made, which takes as long as the brokers need to agree on who makes it. */
 export class Opening {
-  readonly done: Effect.Effect<Result.Result<ConsumerMessages, BerthError>>
+  readonly done: Effect.Effect<Result.Result<Arrivals, BerthError>>
   #isAbandoned = false
-  #made: ConsumerMessages | null = null
+  #made: Arrivals | null = null
 
   constructor(link: Link, stream: string, position: Seq) {
     const making = link.ask("following the log", async () => {
       const consumer = await link.js.consumers.get(stream, {
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: position + 1,
+        inactive_threshold: IDLE_MS,
       })
-      this.#made = await consumer.consume({ max_messages: REQUEST_MAX, expires: REQUEST_MS })
+      const messages = await consumer.consume({ max_messages: REQUEST_MAX, expires: REQUEST_MS })
+      this.#made = new Arrivals(consumer, messages)
       if (this.#isAbandoned) this.#made.stop()
       return this.#made
     })
@@ -42,17 +50,21 @@ export class Opening {
 
 /** What a consumer brings. The message that is waited for when a batch ends, or in vain, begins the next one. */
 export class Arrivals {
+  readonly #consumer: Consumer
   readonly #messages: ConsumerMessages
   readonly #iterator: AsyncIterator<JsMsg>
   #awaited: Promise<IteratorResult<JsMsg>> | null = null
 
-  constructor(messages: ConsumerMessages) {
+  constructor(consumer: Consumer, messages: ConsumerMessages) {
+    this.#consumer = consumer
     this.#messages = messages
     this.#iterator = messages[Symbol.asyncIterator]()
   }
 
+  /** Ends the consumer; nobody waits for the broker's word, as it also goes by itself. */
   stop(): void {
     this.#messages.stop()
+    this.#consumer.delete().catch(() => {})
   }
 
   /** What has arrived: however fast others write, a reader hears at once what came first. `quiet`: nothing came for `quietMs`. */

@@ -6,6 +6,7 @@
  *   PG2. Of what a consumer tells, only what the leader had when it was asked is passed on: a replica may be ahead in telling,
  *        and then `last` would be older than what was shown (EL4).
  *   PG3. A message that was lost on the way ends what the consumer tells: places among its deliveries have no gap.
+ *   PG4. Where the broker has no room for another consumer a page is read one by one.
  */
 import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream"
 import { type Msg, nanos } from "@nats-io/transport-node"
@@ -14,6 +15,7 @@ import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { LogEntry, Seq } from "../../core/record.ts"
 import type { Stored } from "./answers.ts"
+import { answeredWith } from "./failure.ts"
 import type { Link } from "./link.ts"
 import { pullNow } from "./pulls.ts"
 
@@ -25,6 +27,8 @@ const PULL_MAX = 250
 const PLAIN_TOKENS = 9
 /** A consumer that its maker forgot goes by itself. */
 const IDLE_MS = 10_000
+/** The broker's code for a stream, or an account, that has as many consumers as it may. */
+const CONSUMERS_MAX_REACHED = 10026
 
 export interface PageOptions {
   readonly link: Link
@@ -69,7 +73,7 @@ const oneByOne = (
     return entries
   })
 
-/** What a consumer gives of it without waiting: perhaps all, perhaps nothing (PG1). */
+/** What a consumer gives of it without waiting: perhaps all, perhaps nothing (PG1, PG4). */
 const atOnce = (
   { clock, decode, link, stream }: PageOptions,
   subject: string,
@@ -98,7 +102,12 @@ const atOnce = (
       (consumer) => Effect.sync(() => link.connection.publish(`$JS.API.CONSUMER.DELETE.${stream}.${consumer}`)),
     )
     return entries
-  })
+  }).pipe(
+    Effect.catchIf(
+      (error) => answeredWith(error, CONSUMERS_MAX_REACHED),
+      () => Effect.succeed([]),
+    ),
+  )
 
 const makeConsumer = (link: Link, stream: string, subject: string, afterSeq: Seq): Effect.Effect<string, BerthError> =>
   Effect.map(

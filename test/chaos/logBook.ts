@@ -2,6 +2,7 @@
  * What the broker's log has of every task, read in one go, by no gateway and no node. It is shown as a watch has to show it:
  * the SDK's cursor tells what an overtaken epoch printed, and what came twice.
  */
+import { setTimeout } from "node:timers/promises"
 import { DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import { eventsOf } from "../../actors/watchEvents.ts"
@@ -13,6 +14,9 @@ import { type Sighting, sightingOf, type Story } from "./story.ts"
 const STREAM = "BERTH_main_LOG"
 const TASK_SUBJECT = /\.log\.(t\.([^.]+)\.[so])$/
 const MESSAGES_AT_ONCE = 1_000
+/** A question to a broker that is at its limit, or has just come up. */
+const TRIES_MAX = 60
+const AGAIN_MS = 1_000
 
 /** Stories of all tasks of the cluster `main`, by id. Nobody may write to it any more. */
 export async function readLog(urls: readonly string[]): Promise<ReadonlyMap<string, Story>> {
@@ -23,7 +27,8 @@ export async function readLog(urls: readonly string[]): Promise<ReadonlyMap<stri
     const book = new LogBook()
     if (messages === 0) return book.stories
     // An ordered consumer: it is made anew where a message did not arrive.
-    const consumer = await jetstream(connection).consumers.get(STREAM, { deliver_policy: DeliverPolicy.All })
+    const { consumers } = jetstream(connection)
+    const consumer = await patiently(() => consumers.get(STREAM, { deliver_policy: DeliverPolicy.All }))
     for await (const { data, info, seq, subject } of await consumer.consume({ max_messages: MESSAGES_AT_ONCE })) {
       book.add(seq, subject, data)
       if (seq >= lastSeq || info.pending === 0) break
@@ -31,6 +36,17 @@ export async function readLog(urls: readonly string[]): Promise<ReadonlyMap<stri
     return book.stories
   } finally {
     await connection.close()
+  }
+}
+
+/** Those of killed nodes still take room at the broker for a while, and one that has just come back finds its feet. */
+async function patiently<A>(ask: () => Promise<A>, triesMax = TRIES_MAX): Promise<A> {
+  try {
+    return await ask()
+  } catch (cause) {
+    if (triesMax <= 1) throw cause
+    await setTimeout(AGAIN_MS)
+    return patiently(ask, triesMax - 1)
   }
 }
 

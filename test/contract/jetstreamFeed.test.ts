@@ -1,5 +1,6 @@
 /** What readers of the log see when the broker dies, or has what nobody wrote. */
-import { Context, Effect, Fiber, Stream } from "effect"
+import { nanos } from "@nats-io/transport-node"
+import { Context, Effect, Fiber, Schedule, Stream } from "effect"
 import { expect, it } from "vitest"
 import type { BerthError } from "../../core/errors.ts"
 import { EventLog } from "../../core/ports/eventLog.ts"
@@ -44,6 +45,24 @@ describeWithNats("readers of a log on jetstream", "newest", (server) => {
         for (const code of codes) expect(["STORE_CORRUPT", "STORE_UNAVAILABLE"]).toContain(code)
         expect(yield* codeOf(takeFeed(log, 0, 3))).toBe("STORE_CORRUPT")
         expect(yield* codeOf(takeFeed(log, 1, 1))).toBe("STORE_CORRUPT")
+      }),
+    ))
+
+  it("EL8 does a reader leave nothing at the broker when it goes, or goes without a word?", () =>
+    isolate(
+      Effect.gen(function* () {
+        const cluster = rig.newCluster()
+        const { consumers } = yield* rig.manager
+        const atBroker = Effect.promise(() => consumers.list(`BERTH_${cluster}_LOG`).next())
+        const log = Context.get(yield* rig.open({ cluster }), EventLog)
+        for (const id of ["a", "b", "c"]) yield* log.append(stateSubject(id), 0, submitted({ id }))
+        for (let n = 0; n < 20; n++) yield* takeFeed(log, 0, 3)
+        // The one that all readers near the head share.
+        const left = yield* atBroker.pipe(
+          Effect.repeat({ until: (found) => found.length <= 1, schedule: Schedule.spaced(20), times: 250 }),
+        )
+        expect(left).toHaveLength(1)
+        expect(left[0]?.config.inactive_threshold).toBe(nanos(30_000))
       }),
     ))
 

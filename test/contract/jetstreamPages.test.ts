@@ -1,9 +1,12 @@
+import { AckPolicy, DiscardPolicy } from "@nats-io/jetstream"
+import { nanos } from "@nats-io/transport-node"
 import { Context, Effect, Fiber } from "effect"
 import { expect, it } from "vitest"
 import type { NatsSeries } from "../../gateway/provision/nats.ts"
 import { EventLog } from "../../core/ports/eventLog.ts"
 import { type LogEntry, stateSubject } from "../../core/record.ts"
 import { isolate } from "../support/effect.ts"
+import { takeFeed } from "../support/feed.ts"
 import { NatsRig } from "../support/nats.ts"
 import { describeWithNats } from "../support/require.ts"
 import { printed, submitted } from "../support/task.ts"
@@ -63,6 +66,23 @@ const pages = (series: NatsSeries): void =>
             shown = next
           }
           yield* Fiber.join(writing)
+        }),
+      ))
+
+    it("EL7 EL8 are a task and the feed read whole while the broker has no room for another consumer?", () =>
+      isolate(
+        Effect.gen(function* () {
+          const cluster = rig.newCluster()
+          const name = `BERTH_${cluster}_LOG`
+          const { streams, consumers } = yield* rig.manager
+          const settings = { discard: DiscardPolicy.New, duplicate_window: nanos(1_000), max_consumers: 1 }
+          yield* Effect.promise(() => streams.add({ name, subjects: [`berth.${cluster}.log.>`], ...settings }))
+          yield* Effect.promise(() => consumers.add(name, { durable_name: "another", ack_policy: AckPolicy.None }))
+          const log = Context.get(yield* rig.open({ cluster }), EventLog)
+          const seqs: number[] = []
+          for (let n = 0; n < 50; n++) seqs.push(yield* log.appendOutput("a", printed("x", n)))
+          expect((yield* log.readTask("a", 0, 1_000)).map(({ seq }) => seq)).toEqual(seqs)
+          expect((yield* takeFeed(log, 0, 50)).map(({ seq }) => seq)).toEqual(seqs)
         }),
       ))
 

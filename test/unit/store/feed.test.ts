@@ -10,6 +10,7 @@ import { liveClock } from "../../support/clock.ts"
 const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[]) => {
   const begun: number[] = []
   const stopped: number[] = []
+  const ended: number[] = []
   const message = (seq: number) => ({ seq, subject: "s", data: new Uint8Array(0) })
   const consume = (index: number) => {
     const given = brings[index] ?? []
@@ -28,7 +29,7 @@ const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[
   const consumers = {
     get: async (_: string, { opt_start_seq }: { readonly opt_start_seq: number }) => {
       const index = begun.push(opt_start_seq) - 1
-      return { consume: async () => consume(index) }
+      return { consume: async () => consume(index), delete: async () => void ended.push(index) }
     },
   }
   const link = {
@@ -36,7 +37,7 @@ const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[
     ask: (_: string, question: () => Promise<unknown>) => Effect.tryPromise({ try: question, catch: (error) => error }),
     firstAfter: (_: string, __: string, seq: number) => Effect.succeed(seq < count ? message(seq + 1) : null),
   }
-  return { link: link as unknown as Link, begun, stopped }
+  return { link: link as unknown as Link, begun, stopped, ended }
 }
 const read = (link: Link, entries: number): Promise<readonly number[]> =>
   Effect.runPromise(
@@ -58,10 +59,11 @@ describe("a feed", () => {
   })
 
   it("F5 takes another consumer for one that stays silent, as soon as one can be had", async () => {
-    const { begun, link, stopped } = linkOf(2, [[1], "refused", [3]])
+    const { begun, ended, link, stopped } = linkOf(2, [[1], "refused", [3]])
     expect(await read(link, 3)).toEqual([1, 2, 3])
     expect(begun).toEqual([1, 3, 3])
     expect(stopped).toEqual([0, 2])
+    expect(ended).toEqual([0, 2])
   })
 
   it("F5 leaves a consumer alone that is silent because there is nothing", async () => {
