@@ -56,6 +56,8 @@ export class EventLog extends Context.Service<
     readonly forget: (taskId: string) => Effect.Effect<void, BerthError>
     readonly trimControl: (beforeSeq: Seq) => Effect.Effect<void, BerthError>
     readonly durability: Durability
+    /** Copies of each entry that servers keep, which then have to agree; 1 where there is one store. */
+    readonly replicas: number
     /** The level of records that is in force as far as this process knows (core/recordLevel.ts). */
     readonly level: () => number
     readonly raise: (level: number) => void

@@ -57,13 +57,13 @@ export const clusterPorts = (options: ClusterPortsOptions) =>
     Effect.gen(function* () {
       const clock = yield* Clock
       const random = yield* Random
+      const { broker, roles, secretsKeys } = options
       const { announce, dataDir } = yield* takeDataDir(options, clock.nowMs())
       // What exists once in a cluster is made by who may lead it; the others wait for it.
-      const manages = options.roles.includes("leader")
+      const manages = roles.includes("leader")
       const notice = (what: string): void => options.logger.info({ what }, "broker")
-      const { broker, secretsKeys } = options
       const shared = yield* Layer.build(
-        jetstreamPorts({ ...broker, name: `berth ${options.roles.join(",")}`, manages, secretsKeys, notice }),
+        jetstreamPorts({ ...broker, name: `berth ${roles.join(",")}`, manages, secretsKeys, notice }),
       )
       const log = Context.get(shared, EventLog)
       const { id, key } = yield* clusterIdentity(Context.get(shared, Leases), clock, manages ? random.id : null)
@@ -72,7 +72,7 @@ export const clusterPorts = (options: ClusterPortsOptions) =>
       const path = join(dataDir, "read.db")
       const readModel = yield* openModel(options, path, id, Context.get(shared, Blobs), clock)
       options.logger.info(
-        { cluster: options.broker.cluster, roles: options.roles, durability: log.durability, dataDir },
+        { cluster: options.broker.cluster, roles, durability: log.durability, replicas: log.replicas, dataDir },
         ACKNOWLEDGED[log.durability],
       )
       return shared.pipe(
@@ -81,7 +81,7 @@ export const clusterPorts = (options: ClusterPortsOptions) =>
           dataDir,
           store: "jetstream",
           clusterId: id,
-          roles: options.roles,
+          roles,
           tokenSecret,
           workerSecret: key,
           snapshots: snapshotsOf(path),

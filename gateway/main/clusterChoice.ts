@@ -46,12 +46,12 @@ export function clusterChoice({ nats, place, roles, secret }: ClusterWish): Clus
   }
 }
 
-/** Copies from which on servers may be busy for up to 9 s agreeing on who leads a stream: a worker's lease has to outlast that. */
+/** Copies of the log from which on servers may be busy for up to 9 s agreeing on who leads a stream: a worker's lease has to outlast that. */
 const MANY_REPLICAS = 3
 
-/** Variables as they are, with what a cluster wants where nobody says otherwise. */
-export const clusterEnvironment = (environment: Environment, cluster: ClusterChoice | null): Environment =>
-  (cluster?.broker.replicas ?? 1) < MANY_REPLICAS ? environment : { BERTH_LEASE_MS: "20000", ...environment }
+/** Variables as they are, with what a log of so many copies wants where nobody says otherwise. */
+export const clusterEnvironment = (environment: Environment, replicas: number): Environment =>
+  replicas < MANY_REPLICAS ? environment : { BERTH_LEASE_MS: "20000", ...environment }
 
 /** Of none that are named: all. */
 function rolesNamed(names: readonly string[]): readonly Role[] {

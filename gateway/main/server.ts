@@ -18,7 +18,7 @@ import { type ConfigInput, resolveConfig } from "../../core/config.ts"
 import type { BerthError } from "../../core/errors.ts"
 import { Blobs } from "../../core/ports/blobs.ts"
 import { Clock } from "../../core/ports/clock.ts"
-import type { EventLog } from "../../core/ports/eventLog.ts"
+import { EventLog } from "../../core/ports/eventLog.ts"
 import { Failpoints } from "../../core/ports/failpoints.ts"
 import type { Queue } from "../../core/ports/queue.ts"
 import { Random } from "../../core/ports/random.ts"
@@ -103,7 +103,8 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions, freePort
   const home = yield* Home
   const { clusterId, dataDir, roles } = home
   const secrets = yield* Secrets
-  const config = resolveConfig(options.config, clusterEnvironment(options.environment, options.cluster))
+  const { replicas } = yield* EventLog
+  const config = resolveConfig(options.config, clusterEnvironment(options.environment, replicas))
   const { labels = {}, pool = DEFAULT_POOL, workerName } = options
   // A worker's names begin with its node's, which nobody has a second time.
   const nodeId = workerName === undefined ? `n${random.id()}` : `${workerNamed(workerName)}.${random.id()}`

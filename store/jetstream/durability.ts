@@ -1,7 +1,7 @@
-import type { StreamConfig } from "@nats-io/jetstream"
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream"
 import { Effect } from "effect"
 import type { BerthError } from "../../core/errors.ts"
-import type { Durability } from "../../core/ports/eventLog.ts"
+import type { Durability, EventLog } from "../../core/ports/eventLog.ts"
 import { hostsOf } from "./dial.ts"
 import type { Link } from "./link.ts"
 
@@ -18,20 +18,28 @@ interface ServerVars {
 export const usualMonitors = (servers: readonly string[]): readonly string[] =>
   hostsOf(servers).map((host) => `http://${host}:${MONITOR_PORT}`)
 
+/** How entries are kept: what the log's port says of itself. */
+export type Kept = Pick<EventLog["Service"], "durability" | "replicas">
+
 /**
- * What a returned append means on this broker. The protocol itself does not tell, so the servers' monitoring ports are asked:
- * `fsynced` only if each server that holds the stream says that it syncs always, `page-cache` as soon as one says that it does
+ * What a returned append means on this broker, and in how many copies. The protocol itself does not tell whether it means a
+ * disk, so the servers' monitoring ports are asked: `fsynced` only if each server that holds the stream says that it syncs always, `page-cache` as soon as one says that it does
  * not, `unknown` where one does not say.
  *
  * @param monitors - `http://host:8222` of the servers
  */
-export const readDurability = (
-  link: Link,
-  stream: string,
-  monitors: readonly string[],
-): Effect.Effect<Durability, BerthError> =>
+export const readKept = (link: Link, stream: string, monitors: readonly string[]): Effect.Effect<Kept, BerthError> =>
   Effect.gen(function* () {
-    const { cluster, config } = yield* link.ask("asking where the log is", () => link.jsm.streams.info(stream))
+    const info = yield* link.ask("asking where the log is", () => link.jsm.streams.info(stream))
+    return { durability: yield* durabilityOf(link, info, monitors), replicas: info.config.num_replicas }
+  })
+
+const durabilityOf = (
+  link: Link,
+  { cluster, config }: StreamInfo,
+  monitors: readonly string[],
+): Effect.Effect<Durability> =>
+  Effect.gen(function* () {
     if (leavesSyncing(config)) return "page-cache"
     const single = (link.connection.info as { readonly server_name?: string } | undefined)?.server_name
     const holders = [cluster?.leader ?? single, ...(cluster?.replicas ?? []).map(({ name }) => name)]

@@ -12,7 +12,7 @@ import { Signals } from "../../core/ports/signals.ts"
 import { Workers } from "../../core/ports/workers.ts"
 import { makeBlobs } from "./blobs.ts"
 import { openBurials } from "./burials.ts"
-import { readDurability, usualMonitors } from "./durability.ts"
+import { readKept, usualMonitors } from "./durability.ts"
 import { makeLeases } from "./leases.ts"
 import { type LinkOptions, openLink } from "./link.ts"
 import { makeLog } from "./log.ts"
@@ -66,13 +66,9 @@ export const jetstreamPorts = (
       const link = yield* openLink(options, clock)
       const manages = options.manages ?? true
       yield* ensureStreams(link, names, options, manages)
-      const durability = yield* readDurability(
-        link,
-        names.logStream,
-        options.monitors ?? usualMonitors(options.servers),
-      )
+      const kept = yield* readKept(link, names.logStream, options.monitors ?? usualMonitors(options.servers))
       const burials = yield* openBurials(link, names, manages)
-      return Context.make(EventLog, yield* makeLog(link, names, clock, durability, burials)).pipe(
+      return Context.make(EventLog, yield* makeLog(link, names, clock, kept, burials)).pipe(
         Context.add(Queue, yield* makeQueue(link, names, clock, manages, options.ackWaitMs)),
         Context.add(Leases, makeLeases(link, names, manages)),
         Context.add(Signals, makeSignals(link, names)),

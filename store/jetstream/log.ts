@@ -11,7 +11,7 @@
 import { Effect, type Scope } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
-import type { Durability, EventLog } from "../../core/ports/eventLog.ts"
+import type { EventLog } from "../../core/ports/eventLog.ts"
 import {
   CONTROL_SUBJECT,
   type LogEntry,
@@ -27,6 +27,7 @@ import { writeLevel } from "../shared/writeLevel.ts"
 import type { Stored } from "./answers.ts"
 import type { Burials } from "./burials.ts"
 import type { Link } from "./link.ts"
+import type { Kept } from "./durability.ts"
 import { readPage } from "./pages.ts"
 import { Recent } from "./recent.ts"
 import { makeSharedFeed } from "./sharedFeed.ts"
@@ -38,7 +39,7 @@ export function makeLog(
   link: Link,
   names: Names,
   clock: Clock["Service"],
-  durability: Durability,
+  kept: Kept,
   burials: Burials,
 ): Effect.Effect<EventLog["Service"], never, Scope.Scope> {
   const stream = names.logStream
@@ -115,7 +116,7 @@ export function makeLog(
           const before = Math.min(beforeSeq, newest?.seq ?? 0)
           return before > 1 ? purge(CONTROL_SUBJECT, before) : Effect.void
         }),
-      durability,
+      ...kept,
       ...ours,
     }
   })

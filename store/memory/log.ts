@@ -127,6 +127,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
       }),
     trimControl: (beforeSeq) => step(() => trimControl(beforeSeq)),
     durability: "memory",
+    replicas: 1,
     ...ours,
   }
   return {

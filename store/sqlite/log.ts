@@ -81,6 +81,7 @@ export function makeLog(known: Known, writer: Writer, reader: Connection): Event
     forget: (taskId) => Effect.asVoid(writer.submit({ kind: "forget", taskId })),
     trimControl: (beforeSeq) => Effect.asVoid(writer.submit({ kind: "trimControl", beforeSeq })),
     durability: "fsynced",
+    replicas: 1,
     ...ours,
   }
 }

@@ -32,7 +32,9 @@ export const eventLogContract = (traits: EventLogTraits): void => {
 
     it(
       "EL1 says what a returned append means",
-      use(({ log }) => Effect.sync(() => expect(log.durability).toBe(traits.durability))),
+      use(({ log }) =>
+        Effect.sync(() => expect([log.durability, log.replicas]).toEqual([traits.durability, traits.replicas])),
+      ),
     )
 
     it(

@@ -123,6 +123,7 @@ export const jetstreamContracts = (series: NatsSeries, { nodes, rounds }: SuiteS
           }
         }),
         durability: "fsynced",
+        replicas: nodes,
         rounds,
         untestable: {
           EL10: "the server checks its own store; a damaged record is put in by hand in jetstreamFaults.test.ts",

@@ -33,6 +33,7 @@ eventLogContract({
     makeRoom: Effect.sync(() => limitBytes(Number.POSITIVE_INFINITY)),
   })),
   durability: "memory",
+  replicas: 1,
   rounds: 200,
 })
 

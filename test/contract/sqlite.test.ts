@@ -29,6 +29,7 @@ eventLogContract({
     }
   }),
   durability: "fsynced",
+  replicas: 1,
   rounds: 200,
   ...(noMount === null ? {} : { untestable: { EL12: noMount } }),
 })

@@ -81,7 +81,9 @@ export class ClusterProcesses {
     const before = this.#nodes.get(name)
     const urls = wirePort === undefined ? this.brokers.map(({ url }) => url) : [`nats://127.0.0.1:${wirePort}`]
     const monitors = this.brokers.map(({ monitor }) => monitor)
-    const replicas = this.brokers.length > 1 ? ["--replicas", String(this.brokers.length)] : []
+    // Who makes the streams says how many copies; the others find out.
+    const makes = roles.split(",").includes("leader")
+    const replicas = makes && this.brokers.length > 1 ? ["--replicas", String(this.brokers.length)] : []
     const cluster = ["--nats", urls.join(), "--nats-monitor", monitors.join(), "--role", roles, ...replicas]
     return {
       executor: "process",

@@ -24,6 +24,7 @@ export interface EventLogTraits {
   readonly name: string
   readonly open: Effect.Effect<LogUnderTest, BerthError, Scope.Scope>
   readonly durability: Log["durability"]
+  readonly replicas: number
   /** Rounds of the race for one version. */
   readonly rounds: number
   /** Why a guarantee cannot be put to the test here; absent: it can. */
