@@ -155,8 +155,9 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     drainWorker: (worker, draining) => drainWorker(deps, worker, draining),
     systemInfo: deps.systemInfo,
     artifact: Effect.fn("tasks.artifact")(function* (principal, taskId, path) {
-      const { result } = yield* get(principal, taskId, 0)
-      const artifact = result?.artifacts.find((candidate) => candidate.path === path)
+      // From the log: whoever saw the end in a watch may be ahead of this node's read model.
+      const { state } = yield* own(principal, taskId)
+      const artifact = state.result?.artifacts.find((candidate) => candidate.path === path)
       const bytes = artifact === undefined ? null : yield* blobs.get(artifact.blobKey)
       return (
         bytes ??

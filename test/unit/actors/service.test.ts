@@ -4,10 +4,11 @@ import { describe, expect, it } from "vitest"
 import type { Principal, SystemInfo } from "../../../actors/api.ts"
 import { makeHub } from "../../../actors/hub.ts"
 import { makeService } from "../../../actors/service.ts"
-import { makeRig, type RigOptions, workerInfo } from "../../support/actorRig.ts"
+import type { TaskRow } from "../../../core/readmodel/row.ts"
+import { makeRig, type Rig, type RigOptions, workerInfo } from "../../support/actorRig.ts"
 import { settle } from "../../support/clock.ts"
 import { codeOf } from "../../support/code.ts"
-import { ended, resultOf, started } from "../../support/task.ts"
+import { ended, resultOf, started, submitted } from "../../support/task.ts"
 import { streamOf } from "../../support/watching.ts"
 
 const ANN: Principal = { owner: "ann", role: "user", laneMax: "high" }
@@ -15,8 +16,9 @@ const BOB: Principal = { owner: "bob", role: "user", laneMax: "urgent" }
 const ADMIN: Principal = { owner: "root", role: "admin", laneMax: "urgent" }
 const LISTED = { cursor: null, rowsMax: 10 }
 
-const rigged = (options: RigOptions = {}) => {
-  const rig = makeRig(options)
+const rigged = ({ readModel, ...options }: RigOptions & { readonly readModel?: Partial<Rig["readModel"]> } = {}) => {
+  const made = makeRig(options)
+  const rig = { ...made, readModel: { ...made.readModel, ...readModel } }
   let slots = 0
   const service = makeService({
     ...rig,
@@ -178,5 +180,18 @@ describe("what else is answered?", () => {
       expect(await run(codeOf(service.artifact(ANN, "t1", path)))).toBe("NOT_FOUND")
     await run(blobs.removePrefix("t1/"))
     expect(await run(codeOf(service.artifact(ANN, "t1", "out.txt")))).toBe("NOT_FOUND")
+  })
+
+  it("an artifact as soon as a watch has told the end, although this node's read model is not there yet", async () => {
+    const { state } = submitted({ id: "t1" })
+    const behind = { state, seq: 1, outputPurged: false } as TaskRow
+    const { append, blobs, run, service, submit } = rigged({ readModel: { get: () => Effect.succeed(behind) } })
+    const running = started((await submit({ id: "t1" })).state)
+    await append(running)
+    await run(blobs.put("t1/1/abc", Uint8Array.of(7)))
+    const artifact = { path: "out.txt", sizeBytes: 1, sha256: "abc", blobKey: "t1/1/abc" }
+    await append(ended(running.state, { artifacts: [artifact] }))
+    expect(await run(service.artifact(ANN, "t1", "out.txt"))).toEqual(Uint8Array.of(7))
+    expect(await run(codeOf(service.artifact(BOB, "t1", "out.txt")))).toBe("NOT_FOUND")
   })
 })
