@@ -44,6 +44,8 @@ export const LIMITS = {
   artifactEntriesMax: 1_000,
   artifactBytesMax: 16 * 1024 * 1024,
   artifactsBytesMax: 64 * 1024 * 1024,
+  /** Bytes of the list of an attempt's artifacts as JSON; the record of its end has it twice. */
+  artifactListBytesMax: 96 * 1024,
   artifactPathBytesMax: 255,
   artifactDepthMax: 16,
   /** Worker deaths after which a task that was running is quarantined. */

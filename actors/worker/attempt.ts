@@ -20,8 +20,9 @@ import type { Effect } from "effect"
 import { and, assign, setup } from "xstate"
 import type { BerthError } from "../../core/errors.ts"
 import type { Exit, Placement, StopMode } from "../../core/ports/executor.ts"
+import type { Collected } from "./artifacts.ts"
 import type { StepRunner } from "./stepRunner.ts"
-import type { AttemptSteps, Collected, StepEnd, StepName } from "./steps.ts"
+import type { AttemptSteps, StepEnd, StepName } from "./steps.ts"
 
 export type AttemptEvent =
   | { readonly type: "began" }

@@ -4,17 +4,13 @@
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import { LIMITS } from "../../core/limits.ts"
-import type { Exit, Job, Placement, StopMode } from "../../core/ports/executor.ts"
-import type { Artifact, AttemptResult } from "../../core/task/result.ts"
+import type { Exit, Placement, StopMode } from "../../core/ports/executor.ts"
+import type { AttemptResult } from "../../core/task/result.ts"
 import type { LossCause } from "../../core/task/facts.ts"
 import type { TaskMessage } from "../../core/task/messages.ts"
-import type { Deps, Held } from "./held.ts"
 import { persist } from "../persist.ts"
-
-export interface Collected {
-  readonly artifacts: readonly Artifact[]
-  readonly missing: string | null
-}
+import { type Collected, makeArtifactList } from "./artifacts.ts"
+import type { Deps, Held } from "./held.ts"
 
 /** What each step answers. */
 interface StepOutputs {
@@ -114,7 +110,10 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
 
   const collect = Effect.fnUntraced(function* (place: Placement) {
     yield* turn({ type: "phase", epoch: held.epoch, phase: "collecting", nowMs: deps.clock.nowMs() })
-    const once = executor.collect(job, place, (path, bytes) => keepArtifact(deps, job, path, bytes))
+    const once = Effect.suspend(() => {
+      const list = makeArtifactList(deps, job)
+      return Effect.map(executor.collect(job, place, list.keep), list.whole)
+    })
     // What stands still gives nothing; it is asked again when it goes on.
     const collected = yield* Effect.catch(once, (error) =>
       deps.isFenceOpen() ? Effect.fail(error) : Effect.andThen(deps.fenceOpen, once),
@@ -128,8 +127,13 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     const nowMs = deps.clock.nowMs()
     const result = resultOf(held, exit, collected, totals, nowMs)
     yield* hit("end.beforeAppend")
-    yield* turn({ type: "exit", epoch: held.epoch, result, nowMs, jitter01: deps.random.next01() })
-    deps.metrics.ended(result)
+    const written = (result: AttemptResult) =>
+      Effect.as(turn({ type: "exit", epoch: held.epoch, result, nowMs, jitter01: deps.random.next01() }), result)
+    // An end that no log takes would have the program run again for ever.
+    const ended = yield* Effect.catch(written(result), (error) =>
+      error.code === "TOO_LARGE" ? written(withoutContent(result, error)) : Effect.fail(error),
+    )
+    deps.metrics.ended(ended)
     yield* hit("end.afterAppend")
   })
 
@@ -207,15 +211,6 @@ const isAdoptedByAnother = (deps: Deps, held: Held, place: Placement): Effect.Ef
     Effect.catch((error) => (error.code === "NOT_FOUND" ? Effect.succeed(false) : Effect.fail(error))),
   )
 
-function keepArtifact(deps: Deps, job: Job, path: string, bytes: Uint8Array): Effect.Effect<Artifact, BerthError> {
-  const sha256 = deps.sha256(bytes)
-  // Names come from a program: the key is made of the hash, so that no path of its choosing reaches the store.
-  const blobKey = `${job.taskId}/${job.epoch}/${sha256}`
-  return persist(deps.blobs.put(blobKey, bytes), deps.clock, deps.random).pipe(
-    Effect.as({ path, sizeBytes: bytes.length, sha256, blobKey }),
-  )
-}
-
 function resultOf(
   held: Held,
   exit: Exit,
@@ -238,3 +233,12 @@ function resultOf(
     overlapPossible: held.overlapPossible,
   }
 }
+
+/** How the attempt ended, without what it brought. */
+const withoutContent = (result: AttemptResult, { message }: BerthError): AttemptResult => ({
+  ...result,
+  message: `what it brought could not be kept: ${message}`.slice(0, LIMITS.messageBytesMax),
+  artifacts: [],
+  artifactsMissing: result.artifacts.length === 0 ? result.artifactsMissing : message,
+  value: null,
+})

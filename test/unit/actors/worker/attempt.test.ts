@@ -1,10 +1,8 @@
 /** One attempt in a worker's hands: what is written and removed, in which order, also when something breaks in every step. */
-import { Latch } from "effect"
 import { describe, expect, it } from "vitest"
 import { berthError } from "../../../../core/errors.ts"
 import type { TaskMessage } from "../../../../core/task/messages.ts"
 import { type FakeStep } from "../../../support/fakeExecutor.ts"
-import { settle } from "../../../support/clock.ts"
 import { AT_MS } from "../../../support/task.ts"
 import { until } from "../../../support/until.ts"
 import { factsOf, workerRigs } from "../../../support/workerRig.ts"
@@ -38,46 +36,6 @@ describe("the usual life", () => {
       stdout: { totalBytes: 6, headBytes: 6 },
       policy: { network: "none" },
     })
-  })
-
-  it("artifacts are kept under a name that no program chose, and named in the result", async () => {
-    const rig = await rigged()
-    rig.executor.artifacts.set("../../etc/passwd", Uint8Array.of(1, 2, 3))
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    const { result } = await rig.untilRest("t1")
-    const [artifact] = result?.artifacts ?? []
-    expect(artifact).toMatchObject({ path: "../../etc/passwd", sizeBytes: 3 })
-    expect(artifact?.blobKey).toMatch(/^t1\/1\/[0-9a-f]{64}$/)
-    expect(await rig.run(rig.blobs.get(artifact?.blobKey ?? ""))).toEqual(Uint8Array.of(1, 2, 3))
-    expect(await factsOf(rig)).toContain("phased")
-  })
-
-  it("artifacts of a program that stands still behind the fence are asked for again when it goes on", async () => {
-    const open = Latch.makeUnsafe(true)
-    const rig = await rigged({ fence: { fenceOpen: open.await, isFenceOpen: () => open.isOpen() } })
-    rig.executor.artifacts.set("a.txt", Uint8Array.of(1))
-    rig.executor.hold("collect")
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    await rig.executor.untilCalled("collect t1")
-    open.closeUnsafe()
-    rig.executor.failWith("collect", down)
-    rig.executor.letGo("collect")
-    await settle()
-    expect((await rig.state("t1")).phase).toBe("collecting")
-    rig.executor.failWith("collect", null)
-    open.openUnsafe()
-    expect((await rig.untilRest("t1")).result?.artifacts).toHaveLength(1)
-  })
-
-  it("artifacts that cannot be had do not change how the program ended; the reason is said", async () => {
-    const rig = await rigged()
-    rig.executor.failWith("collect", down)
-    await rig.start("t1", { spec: { artifacts: true } })
-    ;(await rig.executor.run1("t1")).exit()
-    const { result } = await rig.untilRest("t1")
-    expect(result).toMatchObject({ status: "completed", artifacts: [], artifactsMissing: "the engine is away" })
   })
 
   it("a failed attempt with attempts left waits for its retry, under a new epoch then", async () => {
