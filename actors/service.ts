@@ -114,11 +114,10 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
       return { tasks: rows.map(yield* viewer), nextCursor }
     }),
     update: Effect.fn("tasks.update")(function* (principal, taskId, change) {
-      yield* own(principal, taskId)
-      if (change.lane !== undefined) {
-        const { lane } = change
+      const { lane } = change
+      if (lane !== undefined)
         yield* Effect.try({ try: () => laneAllowed(lane, principal.laneMax), catch: (error) => error as BerthError })
-      }
+      yield* own(principal, taskId)
       return yield* viewTurned(yield* turns.turn(taskId, { type: "update", ...change, nowMs: clock.nowMs() }))
     }),
     cancel: Effect.fn("tasks.cancel")(function* (principal, taskId, mode) {

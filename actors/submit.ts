@@ -1,6 +1,7 @@
 /**
  * Accepting a task. With an idempotency key the id is a hash of owner and key, so that a second submit meets the first one
- * at version 0 of the same subject: no index and no window decides it, the log does.
+ * at version 0 of the same subject: no index and no window decides it, the log does. Whatever would refuse a new task today
+ * (the clock, the limits, the token) does not refuse a repeat of one that was accepted.
  */
 import { createHash } from "node:crypto"
 import { Effect, Latch } from "effect"
@@ -144,35 +145,36 @@ export const makeSubmit = (deps: SubmitDeps) => {
   return Effect.fnUntraced(function* (principal: Principal, request: SubmitRequest, requestHash: string) {
     const { owner, laneMax } = principal
     const nowMs = clock.nowMs()
-    const { program, spec } = yield* Effect.try({
-      try: () => prepare(request, { config, laneMax, handlers: deps.handlers, nowMs, requestHash }),
-      catch: asBerthError,
-    })
     const taskId = request.idempotencyKey === undefined ? deps.random.id() : keyedId(owner, request.idempotencyKey)
     const duplicate = Effect.map(repeated(taskId, requestHash), (task) => ({ task, duplicate: true }))
-    // A repeat is rare, and the log refuses it: it is only asked beforehand where there is no room for a new task.
-    const room = yield* Effect.andThen(refuseTooMany(owner), (giveBack) =>
-      Effect.map(deps.programs.keep(taskId, program), (ref) => ({ giveBack, ref })),
-    ).pipe(Effect.catch((error) => unlessRepeated(taskId, request.idempotencyKey, error)))
+    const taken = Effect.gen(function* () {
+      const { program, spec } = yield* Effect.try({
+        try: () => prepare(request, { config, laneMax, handlers: deps.handlers, nowMs, requestHash }),
+        catch: asBerthError,
+      })
+      const giveBack = yield* refuseTooMany(owner)
+      const ref = yield* Effect.tapError(deps.programs.keep(taskId, program), () => Effect.sync(giveBack))
+      return { program, spec, giveBack, ref }
+    })
+    // A repeat is rare, and the log refuses it: it is only asked beforehand where a new task would be refused.
+    const room = yield* Effect.catch(taken, (error) => unlessRepeated(taskId, request.idempotencyKey, error))
     if (room === null) return yield* duplicate
-    const { giveBack, ref } = room
+    const { giveBack, program, ref, spec } = room
     const fact: TaskFact = { type: "submitted", id: taskId, owner, spec, program: ref, atMs: nowMs }
     const state = reduce(null, fact)
     yield* failpoints.hit("submit.beforeAppend")
     const first = yield* deps.turns.begin(state, fact).pipe(
-      Effect.tapError((error) =>
-        isOrphan(error, request.idempotencyKey) ? Effect.ignore(deps.programs.discard(taskId, ref)) : Effect.void,
-      ),
+      Effect.tapError((error) => {
+        if (isSurelyAbsent(error)) giveBack()
+        return isOrphan(error, request.idempotencyKey) ? Effect.ignore(deps.programs.discard(taskId, ref)) : Effect.void
+      }),
       Effect.catch((error) =>
         error.code === "VERSION_CONFLICT" && request.idempotencyKey !== undefined
           ? Effect.succeed(null)
           : unlessRepeated(taskId, request.idempotencyKey, error),
       ),
     )
-    if (first === null) {
-      giveBack()
-      return yield* duplicate
-    }
+    if (first === null) return yield* duplicate
     if ("inline" in ref) deps.programs.remember(taskId, program)
     yield* failpoints.hit("submit.afterAppend")
     deps.onSubmitted(first)

@@ -145,6 +145,9 @@ function specOf(
 ): TaskSpec {
   const lane = laneAllowed(request.lane, laneMax)
   const { startAtMs = null, startByMs = null, limits = {} } = request
+  for (const [field, atMs] of Object.entries({ startAtMs, startByMs }))
+    if (atMs !== null && atMs > nowMs + LIMITS.startAheadMsMax)
+      throw invalid(`params.${field}: must be at most ${LIMITS.startAheadMsMax} ms ahead`, field)
   if (startByMs !== null && startByMs < Math.max(nowMs, startAtMs ?? 0))
     throw invalid("startByMs lies before the task could start", "startByMs")
   const usual = program.kind === "runtime" ? (runtimeByName(program.runtime)?.limits ?? {}) : {}

@@ -151,7 +151,7 @@ const assemble = Effect.fn("server")(function* (options: ServerOptions, freePort
   nodeGauges(registry, node, executors.backends)
   const stopLag = lagGauge(registry)
   yield* Effect.addFinalizer(() => Effect.sync(stopLag))
-  const router = makeRouter({ tasks: node.service, secrets, clock, logger, version: VERSION })
+  const router = makeRouter({ tasks: node.service, secrets, logger, version: VERSION })
   yield* freePort
   const door =
     options.door === null ? null : yield* openDoor(options.door, { node, router, clock, logger, home, registry })

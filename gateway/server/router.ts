@@ -5,7 +5,6 @@
 import { Cause, Effect } from "effect"
 import type { TaskService } from "../../actors/api.ts"
 import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
-import type { Clock } from "../../core/ports/clock.ts"
 import type { Secrets } from "../../core/ports/secrets.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import { decodeParams } from "../protocol/decode.ts"
@@ -17,7 +16,6 @@ import { METHOD_TABLE } from "./methods/table.ts"
 export interface RouterOptions {
   readonly tasks: TaskService["Service"]
   readonly secrets: Secrets["Service"]
-  readonly clock: Clock["Service"]
   readonly logger: Logger
   /** Of Berth, for `rpc.discover`. */
   readonly version: string
@@ -42,7 +40,7 @@ function unknownMethod(method: string): BerthError {
     : berthError("METHOD_NOT_FOUND", "there is no such method", { path: "method" })
 }
 
-export function makeRouter({ tasks, secrets, clock, logger, version }: RouterOptions): Router {
+export function makeRouter({ tasks, secrets, logger, version }: RouterOptions): Router {
   let document: Readonly<Record<string, unknown>> | null = null
   const discover = () => (document ??= openRpcDocument(version))
 
@@ -56,7 +54,7 @@ export function makeRouter({ tasks, secrets, clock, logger, version }: RouterOpt
   return {
     call: (principal, connection, method, params) => {
       if (!isMethodName(method)) return Effect.fail(unknownMethod(method))
-      const call: Call = { principal, connection, tasks, secrets, clock, discover }
+      const call: Call = { principal, connection, tasks, secrets, discover }
       return Effect.catchCause(
         Effect.suspend(() => run(method, call, params)),
         (cause) => {

@@ -33,7 +33,7 @@ export async function openDoor(
   const tasks = fakeTasks(clock.nowMs)
   const registry = new Registry()
   const logger = more.logger ?? SILENT
-  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), clock, logger, version: "0.0.0" })
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), logger, version: "0.0.0" })
   const server = await Effect.runPromise(
     listen({
       tasks: tasks.service,

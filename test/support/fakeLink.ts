@@ -74,7 +74,7 @@ export function fakeSession(
   const clock = manualClock()
   const tasks = fakeTasks(clock.nowMs)
   const link = fakeLink()
-  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), clock, logger: SILENT, version: "0.0.0" })
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), logger: SILENT, version: "0.0.0" })
   const identity: Identity = {
     principal: { owner: "ann", role: "user", laneMax: "urgent" },
     expiresAtMs: Number.POSITIVE_INFINITY,

@@ -4,7 +4,9 @@
  */
 import { Effect, Stream } from "effect"
 import type { Principal, SystemInfo, TaskService, TaskView, WatchEvent } from "../../actors/api.ts"
-import { berthError, type BerthError } from "../../core/errors.ts"
+import { resolveConfig } from "../../core/config.ts"
+import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
+import { laneAllowed, prepare } from "../../core/task/prepare.ts"
 import type { SubmitRequest } from "../../core/task/request.ts"
 import { LANES, STATUSES } from "../../core/words.ts"
 import { FAKE_WORKER, pendingView } from "./fakeViews.ts"
@@ -23,7 +25,7 @@ interface Stored {
 
 export interface FakeTasks {
   readonly service: Service
-  /** Every request that got past the door. */
+  /** Every request that was taken. */
   readonly submitted: readonly SubmitRequest[]
   /** Every call of the service, as `name id`. */
   readonly calls: readonly string[]
@@ -46,6 +48,10 @@ export interface FakeTasks {
 
 const zeros = <W extends string>(words: readonly W[]) =>
   Object.fromEntries(words.map((word) => [word, 0])) as Record<W, number>
+
+const CONFIG = resolveConfig({})
+/** What the real service refuses for the request's own sake, the fake refuses too. */
+const judged = <A>(judge: () => A): Effect.Effect<A, BerthError> => Effect.try({ try: judge, catch: asBerthError })
 
 export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTasks {
   const stored = new Map<string, Stored>()
@@ -151,10 +157,17 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
                   }),
                 )
           }
-          submitted.push(request)
-          const task = add(principal.owner, { lane: request.lane ?? "normal", labels: request.labels ?? {} })
-          stored.set(task.id, { view: task, requestHash, key })
-          return Effect.succeed({ task, duplicate: false })
+          const { laneMax, owner } = principal
+          const context = { config: CONFIG, laneMax, handlers: null, nowMs: nowMs(), requestHash }
+          return Effect.map(
+            judged(() => prepare(request, context)),
+            ({ spec: { labels, lane } }) => {
+              submitted.push(request)
+              const task = add(owner, { lane, labels })
+              stored.set(task.id, { view: task, requestHash, key })
+              return { task, duplicate: false }
+            },
+          )
         }),
       ),
     get: (principal, id) =>
@@ -181,7 +194,10 @@ export function fakeTasks(nowMs: () => number = () => 1_750_000_000_000): FakeTa
         }),
       ),
     update: (principal, id, { lane, labels }) =>
-      change("updated", principal, id, (view) => ({ ...view, ...(lane && { lane }), ...(labels && { labels }) })),
+      Effect.andThen(
+        judged(() => laneAllowed(lane, principal.laneMax)),
+        change("updated", principal, id, (view) => ({ ...view, ...(lane && { lane }), ...(labels && { labels }) })),
+      ),
     cancel: (principal, id, mode) => change(mode, principal, id, (view) => ({ ...view, stopRequested: mode })),
     retry: (principal, id) =>
       change("retried", principal, id, (view) => ({ ...view, status: "pending", phase: "queued" })),

@@ -12,7 +12,7 @@ export const keyed = (more: Partial<SubmitRequest> = {}): SubmitRequest => ({
   idempotencyKey: "k1",
   ...more,
 })
-const hashOf = (request: SubmitRequest): string => JSON.stringify(request)
+export const hashOf = (request: SubmitRequest): string => JSON.stringify(request)
 
 export const rigged = (options: RigOptions = {}) => {
   const rig = makeRig(options)

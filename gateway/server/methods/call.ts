@@ -3,7 +3,6 @@ import type { Effect } from "effect"
 import type { BackendEvent, Principal, TaskService, Watching, WatchEvent } from "../../../actors/api.ts"
 import type { BerthError } from "../../../core/errors.ts"
 import type { Secrets } from "../../../core/ports/secrets.ts"
-import type { Clock } from "../../../core/ports/clock.ts"
 import type { MethodName, MethodParams, MethodResult } from "../../protocol/methods.ts"
 
 /** What of its connection a method may use. */
@@ -21,7 +20,6 @@ export interface Call {
   readonly connection: Connection
   readonly tasks: TaskService["Service"]
   readonly secrets: Secrets["Service"]
-  readonly clock: Clock["Service"]
   /** The OpenRPC document. */
   readonly discover: () => Readonly<Record<string, unknown>>
 }

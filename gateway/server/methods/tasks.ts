@@ -6,7 +6,6 @@ import { LIST_PAGE_DEFAULT } from "../../protocol/limits.ts"
 import type { MethodName } from "../../protocol/methods.ts"
 import { toWireError } from "../../protocol/wireError.ts"
 import type { Call, Method } from "./call.ts"
-import { laneError } from "./submit.ts"
 
 const shown = (task: TaskView) => ({ task, seq: task.seq })
 
@@ -25,10 +24,7 @@ export const get: Method<"task.get"> = {
 
 export const update: Method<"task.update"> = {
   role: "user",
-  handle: ({ principal, tasks }, { id, ...change }) => {
-    const error = laneError(principal, change.lane)
-    return error === null ? Effect.map(tasks.update(principal, id, change), shown) : Effect.fail(error)
-  },
+  handle: ({ principal, tasks }, { id, ...change }) => Effect.map(tasks.update(principal, id, change), shown),
 }
 
 export const cancel = onTask<"task.cancel">(({ principal, tasks }, id) => tasks.cancel(principal, id, "cancel"))

@@ -90,6 +90,16 @@ describe("a task's life over a socket", () => {
     eve.close()
   })
 
+  it("a repeat under a key is the first task, also when the token allows less by now", async () => {
+    const request = { runtime: "python", code: "1", lane: "high", idempotencyKey: "k" }
+    const first = await connectRaw(door, await door.token("eve"))
+    const { task } = (await first.call("task.submit", request)).result
+    first.close()
+    const again = await connectRaw(door, await door.token("eve", { laneMax: "low" }))
+    expect((await again.call("task.submit", request)).result).toMatchObject({ task: { id: task.id }, duplicate: true })
+    again.close()
+  })
+
   it("does everything else that the table of methods names", async () => {
     const { task } = (await ann.call("task.submit", { runtime: "python", code: "1" })).result
     const dead = door.tasks.add("ann", { status: "failed", phase: "ended" })

@@ -1,13 +1,15 @@
 /** Is a submit that is sent twice one task, and is a task never more or less than what was sent? */
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
-import { keyedId } from "../../../actors/submit.ts"
+import type { Principal } from "../../../actors/api.ts"
+import { keyedId, makeSubmit, type SubmitDeps } from "../../../actors/submit.ts"
+import { resolveConfig } from "../../../core/config.ts"
 import { berthError } from "../../../core/errors.ts"
 import { LIMITS } from "../../../core/limits.ts"
 import type { SubmitRequest } from "../../../core/task/request.ts"
 import type { Rig } from "../../support/actorRig.ts"
 import { codeOf } from "../../support/code.ts"
-import { ANN, BOB, keyed, rigged } from "../../support/submitRig.ts"
+import { ANN, BOB, hashOf, keyed, rigged } from "../../support/submitRig.ts"
 import { tombstoneOf } from "../../support/task.ts"
 
 const tasksOf = async (rig: Rig, owner: string): Promise<number> =>
@@ -68,6 +70,24 @@ describe("the same key again", () => {
     const id = keyedId("ann", "k1")
     expect(await rig.run(rig.programs.load(id))).toMatchObject({ input: winner?.input })
     expect(await rig.run(rig.programs.load(id))).toMatchObject({ input: winner?.input })
+  })
+
+  it.each<[string, Partial<SubmitRequest>, Principal, Partial<SubmitDeps>]>([
+    ["its latest start has passed meanwhile", { startByMs: 1_750_000_000_010 }, ANN, {}],
+    ["its handler is gone", {}, ANN, { handlers: [] }],
+    ["the limits are lower now", { timeoutMs: 5_000 }, ANN, { config: resolveConfig({ timeoutMsMax: 1_000 }) }],
+    ["the token allows less by now", { lane: "high" }, { ...ANN, laneMax: "low" }, {}],
+  ])("is not judged anew although %s; a new one is", async (_, more, who, deps) => {
+    const rig = rigged()
+    const { task } = await rig.run(rig.send(ANN, keyed(more)))
+    await rig.manual.advance(20)
+    const submit = makeSubmit({ ...rig, handlers: null, onSubmitted: () => {}, ...deps })
+    const again = (request: SubmitRequest) => submit(who, request, hashOf(request))
+    expect(await rig.run(again(keyed(more)))).toMatchObject({ duplicate: true, task: { id: task.id } })
+    expect(await rig.run(codeOf(again(keyed({ ...more, input: 2 }))))).toBe("IDEMPOTENCY_MISMATCH")
+    const refused = await rig.run(codeOf(again(keyed({ ...more, idempotencyKey: "k2" }))))
+    expect(["INVALID_PARAMS", "HANDLER_UNKNOWN", "FORBIDDEN"]).toContain(refused)
+    expect(await tasksOf(rig, "ann")).toBe(1)
   })
 
   it("of a task that retention has taken away is recognised by its tombstone", async () => {

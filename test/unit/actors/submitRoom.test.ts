@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { makeSubmit } from "../../../actors/submit.ts"
 import { berthError, type BerthError } from "../../../core/errors.ts"
+import { LIMITS } from "../../../core/limits.ts"
 import { codeOf } from "../../support/code.ts"
 import { ANN, BOB, keyed, rigged } from "../../support/submitRig.ts"
 
@@ -97,6 +98,20 @@ describe("how many tasks may an owner have waiting?", () => {
     await rig.run(rig.send(ANN, keyed()))
     await rig.run(rig.send(ANN, keyed()))
     expect(await rig.run(rig.send(ANN, keyed({ idempotencyKey: "k2" })))).toMatchObject({ duplicate: false })
+  })
+
+  it("a submit that surely made no task takes no room, wherever it failed", async () => {
+    const rig = rigged({ config: { ownerPendingMax: 1 } })
+    const full = berthError("STORAGE_FULL", "injected")
+    const put = rig.blobs.put
+    const large = { handler: "noop", input: "x".repeat(LIMITS.programInlineBytesMax) }
+    Object.assign(rig.blobs, { put: () => Effect.fail(full) })
+    expect(await rig.run(codeOf(rig.send(ANN, large)))).toBe("STORAGE_FULL")
+    Object.assign(rig.blobs, { put })
+    rig.fail("append", { type: "refused", times: 1, error: full })
+    expect(await rig.run(codeOf(rig.send(ANN, large)))).toBe("STORAGE_FULL")
+    expect(await rig.run(codeOf(rig.send(ANN, large)))).toBe("none")
+    expect(await rig.run(codeOf(rig.send(ANN, large)))).toBe("OVERLOADED")
   })
 
   it("the same request again is answered also at the limit", async () => {

@@ -9,6 +9,7 @@ import type { SubmitRequest } from "../../../core/task/request.ts"
 import { LANES, laneRank } from "../../../core/words.ts"
 
 const NOW_MS = 1_750_000_000_000
+const AHEAD_MS = NOW_MS + LIMITS.startAheadMsMax
 const config = resolveConfig({ timeoutMsMax: 100_000, memoryBytesMax: 512 * 1024 * 1024 })
 const context = (more: Partial<PrepareContext> = {}): PrepareContext => ({
   config,
@@ -139,6 +140,8 @@ describe("what is refused, and where?", () => {
       "params.limits.memoryBytes",
     ],
     ["a start limit in the past", python({ startByMs: NOW_MS - 1 }), "INVALID_PARAMS", "params.startByMs"],
+    ["a start far ahead", python({ startAtMs: AHEAD_MS + 1 }), "INVALID_PARAMS", "params.startAtMs"],
+    ["a start limit far ahead", python({ startByMs: AHEAD_MS + 1 }), "INVALID_PARAMS", "params.startByMs"],
     [
       "a start limit before the start",
       python({ startAtMs: NOW_MS + 10, startByMs: NOW_MS + 9 }),
@@ -160,7 +163,8 @@ describe("what is refused, and where?", () => {
   it("a limit exactly reached is taken", () => {
     const limits = { memoryBytes: 512 * 1024 * 1024 }
     expect(prepare(python({ timeoutMs: 100_000, limits }), context()).spec.timeoutMs).toBe(100_000)
-    expect(prepare(python({ startAtMs: NOW_MS + 9, startByMs: NOW_MS + 9 }), context()).spec.startByMs).toBe(NOW_MS + 9)
+    for (const atMs of [NOW_MS + 9, AHEAD_MS])
+      expect(prepare(python({ startAtMs: atMs, startByMs: atMs }), context()).spec.startByMs).toBe(atMs)
   })
 
   it("a program of the most bytes is taken, one more is not, and bytes are bytes", () => {

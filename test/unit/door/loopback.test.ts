@@ -10,7 +10,7 @@ import { SILENT } from "../../support/silent.ts"
 const open = () => {
   const clock = manualClock()
   const tasks = fakeTasks(clock.nowMs)
-  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), clock, logger: SILENT, version: "0.0.0" })
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), logger: SILENT, version: "0.0.0" })
   const loopback = makeLoopback({
     router,
     tasks: tasks.service,
