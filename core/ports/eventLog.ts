@@ -17,8 +17,8 @@ export type Durability = "fsynced" | "page-cache" | "memory" | "unknown"
  *   EL6. `appendOutput` needs no version, keeps the order of one caller's calls per task, and returns when durable.
  *   EL7. `readTask` gives the entries of one task (state and output) after a sequence, in log order, each once.
  *   EL8. `feed` gives every entry after a sequence, in log order, each once, and goes on with new ones.
- *   EL9. `purgeOutput` removes a task's output records, `entomb` replaces all its records by a tombstone, `forget` removes that;
- *        the version of `t.<id>.s` stays taken until `forget`.
+ *   EL9. `purgeOutput` removes a task's output records, `entomb` replaces all its records by a tombstone, `forget` removes that,
+ *        and nothing else; the version of `t.<id>.s` stays taken until `forget`.
  *   EL10. A record that was damaged in the store is reported as STORE_CORRUPT, never returned.
  *   EL11. What was appended is read back equal: numbers, text, bytes, null.
  *   EL12. A full store refuses with STORAGE_FULL, keeps what it has, and takes appends again once there is room.

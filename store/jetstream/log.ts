@@ -92,6 +92,13 @@ export function makeLog(
     const purge = (subject: string, beforeSeq?: Seq) =>
       Effect.ensuring(link.purge(stream, full(subject), beforeSeq), Effect.sync(feed.removed))
     const purgeOutput = (taskId: string) => purge(outputSubject(taskId))
+    /** Bounded: a purge may come late, when the id has a task again. */
+    const forget = (taskId: string) =>
+      Effect.flatMap(last(stateSubject(taskId)), (found) => {
+        if (found?.record.kind !== "tombstone") return Effect.void
+        const purgeUpTo = (subject: string) => purge(subject, found.seq + 1)
+        return Effect.andThen(purgeUpTo(outputSubject(taskId)), purgeUpTo(stateSubject(taskId)))
+      })
     return {
       append: (subject, expected, record) => write(subject, record, expected),
       appendOutput: (taskId, record) => write(outputSubject(taskId), record),
@@ -109,7 +116,7 @@ export function makeLog(
           yield* Effect.ensuring(burials.finish(taskId, seq), Effect.sync(feed.removed))
           return seq
         }),
-      forget: (taskId) => Effect.andThen(purgeOutput(taskId), purge(stateSubject(taskId))),
+      forget,
       trimControl: (beforeSeq) =>
         Effect.flatMap(last(CONTROL_SUBJECT), (newest) => {
           // The one that is last now stays. To the broker, a purge before nothing is a purge of everything.

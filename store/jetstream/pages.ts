@@ -9,7 +9,7 @@
  *   PG4. Where the broker has no room for another consumer a page is read one by one.
  */
 import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream"
-import { type Msg, nanos } from "@nats-io/transport-node"
+import { type Msg, nanos, nuid } from "@nats-io/transport-node"
 import { Effect } from "effect"
 import { asBerthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
@@ -113,6 +113,8 @@ const makeConsumer = (link: Link, stream: string, subject: string, afterSeq: Seq
   Effect.map(
     link.ask(`reading ${subject}`, () =>
       link.jsm.consumers.add(stream, {
+        // Without one the question goes to a subject that the shipped permissions do not allow.
+        name: nuid.next(),
         filter_subject: subject,
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: afterSeq + 1,

@@ -121,6 +121,7 @@ export function makeMemoryLog(follower: Follower = nobody): MemoryLog {
     entomb: (taskId, expected, tombstone) => step(() => entomb(taskId, expected, tombstone)),
     forget: (taskId) =>
       step(() => {
+        if (decodeLast(stateSubject(taskId))?.record.kind !== "tombstone") return
         drop(stateSubject(taskId))
         drop(outputSubject(taskId))
         follower.forgotten(taskId)

@@ -93,7 +93,7 @@ export class Plan {
         return this.head
       }
       case "forget":
-        this.#committedTask(work.taskId)
+        if (this.#lastOf(work.taskId)?.record.kind !== "tombstone") return this.head
         this.changes.rows.set(work.taskId, null)
         this.changes.tombstones.set(work.taskId, null)
         this.#last.set(work.taskId, { entry: null, bytes: 0 })
@@ -161,12 +161,13 @@ export class Plan {
   }
 
   #expect(taskId: string, expected: Seq): void {
-    const actual = (this.#last.get(taskId)?.entry ?? this.#committedLast(taskId))?.seq ?? 0
+    const actual = this.#lastOf(taskId)?.seq ?? 0
     if (actual !== expected) throw conflict(stateSubject(taskId), actual, expected)
   }
 
-  #committedLast(taskId: string): LogEntry | null {
-    return this.#last.has(taskId) ? null : this.#committedTask(taskId).last
+  #lastOf(taskId: string): LogEntry | null {
+    const planned = this.#last.get(taskId)
+    return planned === undefined ? this.#committedTask(taskId).last : planned.entry
   }
 
   #write(subject: string, record: LogRecord, encoded: EncodedRecord): LogEntry {

@@ -132,6 +132,23 @@ export const readingGuarantees = ({ use }: LogTests): void => {
   )
 
   it(
+    "EL9 whoever forgets a tombstone twice does not forget the task that came in between",
+    use(({ log }) =>
+      Effect.gen(function* () {
+        const first = submitted({ id: "a" })
+        yield* log.entomb("a", yield* log.append(stateSubject("a"), 0, first), tombstoneOf(first.state))
+        yield* log.forget("a")
+        yield* log.forget("a")
+        const seq = yield* log.append(stateSubject("a"), 0, first)
+        yield* log.appendOutput("a", printed("x"))
+        yield* log.forget("a")
+        expect((yield* log.last("a"))?.seq).toBe(seq)
+        expect(yield* log.readTask("a", 0, 10)).toHaveLength(2)
+      }),
+    ),
+  )
+
+  it(
     "EL13 trimmed control records are gone, never the last one, and its version stays taken",
     use(({ log, reopen }) =>
       Effect.gen(function* () {

@@ -135,7 +135,7 @@ const playStep = (log: Log, model: TrivialLog, step: Step): Effect.Effect<void, 
         return model.drop(outputSubject(id))
       case "forget":
         yield* log.forget(id)
-        return model.drop(subject, outputSubject(id))
+        return model.last(subject)?.record.kind === "tombstone" ? model.drop(subject, outputSubject(id)) : undefined
       case "entomb": {
         const last = model.last(subject)
         if (last?.record.kind !== "task") return
