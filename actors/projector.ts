@@ -9,6 +9,7 @@
  *   PJ3. What was removed from the log is not waited for: where nothing lies between the checkpoint and a head that was
  *        heard before, that head is reached.
  *   PJ4. In no trouble is who has read all that the log had some seconds ago, or all but a few entries, and hears the log.
+ *   PJ5. It stands still when the log has had more for a while and none of it was applied: a full disk, a damaged file.
  */
 import { Effect, Stream } from "effect"
 import { type BerthError, berthError } from "../core/errors.ts"
@@ -28,6 +29,8 @@ const SILENCE_MS_MAX = 3_000
 const NEAR_ENTRIES = 1_000
 /** Whoever writes faster than anybody reads must not make a node unready that is only these seconds behind. */
 const NEAR_MS = 5_000
+/** PJ5. Longer than it takes to find another consumer, or the stream another leader. */
+const STUCK_MS = 15_000
 
 export interface ProjectorDeps {
   readonly log: EventLog["Service"]
@@ -52,10 +55,13 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, read
   let target: { readonly seq: Seq; readonly monoMs: number } | null = null
   /** All that the log had at this moment has been read. */
   let provenMonoMs = Number.NEGATIVE_INFINITY
+  /** Since when the log has more than was applied, and nothing has been; null: nothing is left, or something just was. */
+  let idleSinceMonoMs: number | null = null
   let stopped: BerthError | null = null
   let leaderNode = leaderBefore
 
   const moveTo = (seq: Seq): void => {
+    if (seq > position) idleSinceMonoMs = null
     position = Math.max(position, seq)
     if (target === null || position < target.seq) return
     provenMonoMs = target.monoMs
@@ -99,6 +105,7 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, read
       if (next === null || next.seq > heard) moveTo(heard)
     }
     moveTo(position)
+    idleSinceMonoMs = position < heard ? (idleSinceMonoMs ?? clock.monoMs()) : null
   })
   const lookForever = Effect.forever(Effect.andThen(Effect.ignore(look), clock.sleep(LOOK_MS)))
 
@@ -134,6 +141,7 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, read
     reached: Effect.sync(() => position),
     head: Effect.sync(() => Math.max(head ?? 0, position)),
     trouble,
+    isStuck: () => stopped !== null || (idleSinceMonoMs !== null && clock.monoMs() - idleSinceMonoMs > STUCK_MS),
     leaderNode: () => leaderNode,
   }
 }

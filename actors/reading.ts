@@ -13,6 +13,8 @@ export interface Reading {
   readonly caughtUp: Effect.Effect<void, BerthError>
   /** Why this node cannot answer as it should; null: it can. */
   readonly trouble: () => string | null
+  /** Nothing of what the log has is read any more: others know better what is there. */
+  readonly isStuck: () => boolean
   /** Who began the newest term, as far as this node has read; null: nobody is known to lead. */
   readonly leaderNode: () => string | null
 }
@@ -23,6 +25,7 @@ export const readingBesideLog = ({ log, readModel }: Pick<NodePorts, "log" | "re
   head: log.head,
   caughtUp: Effect.void,
   trouble: () => null,
+  isStuck: () => false,
   leaderNode: () => null,
 })
 

@@ -6,12 +6,12 @@
  *      └────────── a pause ◀────────┴──────────────────────────┘
  *
  *   GU1. A term runs only while the lease is trusted; its end is awaited before anything else is done.
- *   GU2. Only a node in no trouble, whose read model is near the head, campaigns.
+ *   GU2. Only a node in no trouble, whose read model is near the head, campaigns; one whose read model stands still leads no longer.
  *   GU3. Whatever goes wrong, the guard goes on; pauses after failures grow, with full jitter, so that another may be luckier.
  *   GU4. Handing over ends the term first, and then gives the lease back, so that nobody leads beside it; it does not campaign again.
  */
 import { Deferred, Effect, Latch } from "effect"
-import { asBerthError, type BerthError } from "../../core/errors.ts"
+import { asBerthError, type BerthError, berthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { Random } from "../../core/ports/random.ts"
 import { LEADER_SUBJECT, type Signals } from "../../core/ports/signals.ts"
@@ -37,6 +37,8 @@ export interface GuardDeps {
   readonly logger: Logger
   /** GU2: null when this node may lead. */
   readonly trouble: () => string | null
+  /** GU2: this node does not learn what happens any more. */
+  readonly isStuck: () => boolean
   /** One term, until it fails. */
   readonly term: () => Effect.Effect<never, BerthError>
   readonly onTerm: () => void
@@ -74,6 +76,12 @@ export function makeGuard(deps: GuardDeps): Guard {
       return Effect.andThen(clock.sleep(Math.ceil(leftMs)), trustEnds(leadership))
     })
 
+  const standsStill: Effect.Effect<never, BerthError> = Effect.suspend(() =>
+    deps.isStuck()
+      ? Effect.fail(berthError("STORE_UNAVAILABLE", "the read model of this node stands still"))
+      : Effect.andThen(clock.sleep(leaseMs * RENEW_PART), standsStill),
+  )
+
   const giveBack = (leadership: Leadership): Effect.Effect<void> =>
     Effect.raceFirst(
       Effect.andThen(leadership.giveBack, Effect.ignore(signals.publish(LEADER_SUBJECT, {}))),
@@ -87,7 +95,7 @@ export function makeGuard(deps: GuardDeps): Guard {
       deps.onTerm()
       const beganMonoMs = clock.monoMs()
       logger.info({}, "this node leads")
-      const term = [Effect.suspend(deps.term), renewForever(leadership), trustEnds(leadership)]
+      const term = [Effect.suspend(deps.term), renewForever(leadership), trustEnds(leadership), standsStill]
       return Effect.ensuring(
         Effect.raceAllFirst(term),
         Effect.suspend(() => {

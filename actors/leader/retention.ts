@@ -8,8 +8,10 @@
  *   RT3. Of `control`, what a new leader or a new fold of the log needs stays: its last record, which has term and version, and
  *        everything from the oldest admission on that is not settled. What is settled stays so, and beyond what a leader has read
  *        nothing goes: one whose time is over harms nobody.
- *   RT3. Removing leaves no record: a read model that is not told by the log itself learns of it on `control`. One that was not
+ *   RT4. Removing leaves no record: a read model that is not told by the log itself learns of it on `control`. One that was not
  *        told yet has it done again.
+ *   RT5. What cannot be removed ends no term: one task whose record is damaged is passed over, and told once; where the store
+ *        of blobs is away the rest waits for the next pass.
  */
 import { Effect } from "effect"
 import type { Config } from "../../core/config.ts"
@@ -39,6 +41,8 @@ export interface TermRetentionDeps extends RetentionDeps {
   /** All admissions before this sequence are settled; 0 while nothing is known of them. */
   readonly settledBefore: () => Seq
   readonly tellPurged: Dispatcher["tellPurged"]
+  /** RT5. */
+  readonly onNotRemoved: (taskId: string, error: BerthError) => void
 }
 
 /** Output, artifacts and records of one task at rest go; a tombstone stays. */
@@ -63,6 +67,32 @@ export const purge = (deps: RetentionDeps, state: TaskState, seq: Seq): Effect.E
 export const makeRetention = (deps: TermRetentionDeps) => {
   const { blobs, clock, config, log, readModel } = deps
   let trimmedBefore: Seq = 0
+  const passedOver = new Set<string>()
+  /** Those that are passed over stay in front of all pages. */
+  const rowsMax = (): number => PAGE_ROWS + passedOver.size
+
+  /** RT5: gives those that are done. */
+  const each = <A>(
+    all: readonly A[],
+    idOf: (one: A) => string,
+    remove: (one: A) => Effect.Effect<void, BerthError>,
+  ): Effect.Effect<readonly A[]> =>
+    Effect.gen(function* () {
+      const done: A[] = []
+      for (const one of all) {
+        const taskId = idOf(one)
+        if (passedOver.has(taskId)) continue
+        const failure = yield* Effect.match(remove(one), { onFailure: (error) => error, onSuccess: () => null })
+        if (failure === null) {
+          done.push(one)
+          continue
+        }
+        deps.onNotRemoved(taskId, failure)
+        if (failure.retryable) break
+        passedOver.add(taskId)
+      }
+      return done
+    })
 
   /** The program, under epoch 0, stays: the task may still be retried by hand. */
   const purgeOutput = ({ seq, state }: TaskRow): Effect.Effect<void, BerthError> =>
@@ -78,8 +108,13 @@ export const makeRetention = (deps: TermRetentionDeps) => {
       Effect.asVoid,
       Effect.catch((error) => (error.code === "VERSION_CONFLICT" ? Effect.void : Effect.fail(error))),
     )
+  /** It may be forgotten already, and taken again by a new task. */
   const forget = (taskId: string): Effect.Effect<void, BerthError> =>
-    Effect.andThen(blobs.removePrefix(`${taskId}/`), log.forget(taskId))
+    Effect.gen(function* () {
+      if ((yield* log.last(taskId))?.record.kind !== "tombstone") return
+      yield* blobs.removePrefix(`${taskId}/`)
+      yield* log.forget(taskId)
+    })
 
   const trimControl = Effect.gen(function* () {
     // First what is settled, then what is last: an admission that is made in between is after both.
@@ -91,7 +126,7 @@ export const makeRetention = (deps: TermRetentionDeps) => {
     trimmedBefore = before
   })
 
-  /** RT3. */
+  /** RT4. */
   const tellOthers = (
     printed: readonly TaskRow[],
     forgotten: readonly string[],
@@ -99,8 +134,8 @@ export const makeRetention = (deps: TermRetentionDeps) => {
   ): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
       if (printed.length === 0 && forgotten.length === 0) return
-      const stillPrinted = yield* readModel.endedBefore(nowMs - config.outputKeepMs, PAGE_ROWS, "withOutput")
-      const stillThere = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
+      const stillPrinted = yield* readModel.endedBefore(nowMs - config.outputKeepMs, rowsMax(), "withOutput")
+      const stillThere = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, rowsMax())
       const outputs = printed
         .filter((row) => stillPrinted.some(({ seq }) => seq === row.seq))
         .map(({ state }) => state.id)
@@ -110,12 +145,12 @@ export const makeRetention = (deps: TermRetentionDeps) => {
 
   const pass = Effect.gen(function* () {
     const nowMs = clock.nowMs()
-    const old = yield* readModel.endedBefore(nowMs - config.taskKeepMs, PAGE_ROWS, "all")
-    yield* Effect.forEach(old, purgeOld, { discard: true })
-    const printed = yield* readModel.endedBefore(nowMs - config.outputKeepMs, PAGE_ROWS, "withOutput")
-    yield* Effect.forEach(printed, purgeOutput, { discard: true })
-    const forgotten = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, PAGE_ROWS)
-    yield* Effect.forEach(forgotten, forget, { discard: true })
+    const old = yield* readModel.endedBefore(nowMs - config.taskKeepMs, rowsMax(), "all")
+    yield* each(old, ({ state }) => state.id, purgeOld)
+    const ended = yield* readModel.endedBefore(nowMs - config.outputKeepMs, rowsMax(), "withOutput")
+    const printed = yield* each(ended, ({ state }) => state.id, purgeOutput)
+    const tombstones = yield* readModel.tombstonesBefore(nowMs - config.idempotencyMs, rowsMax())
+    const forgotten = yield* each(tombstones, (id) => id, forget)
     yield* tellOthers(printed, forgotten, nowMs)
     yield* trimControl
   })

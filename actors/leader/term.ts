@@ -9,7 +9,7 @@ import { type Dispatcher, type DispatcherDeps, makeDispatcher } from "./dispatch
 import { type LevelWatchDeps, makeLevelWatch } from "./levelWatch.ts"
 import { type LossWatchDeps, makeLossWatch } from "./lossWatch.ts"
 import { makeReconciler, type Reconciler, type ReconcilerDeps } from "./reconciler.ts"
-import { makeRetention, type RetentionDeps } from "./retention.ts"
+import { makeRetention, type RetentionDeps, type TermRetentionDeps } from "./retention.ts"
 import { makeTimers, type Timers, type TimersDeps } from "./timers.ts"
 
 export type TermDeps = Omit<DispatcherDeps, "onEntries" | "isAlone"> &
@@ -17,7 +17,8 @@ export type TermDeps = Omit<DispatcherDeps, "onEntries" | "isAlone"> &
   Omit<ReconcilerDeps, "dispatcher"> &
   LossWatchDeps &
   LevelWatchDeps &
-  RetentionDeps
+  RetentionDeps &
+  Pick<TermRetentionDeps, "onNotRemoved">
 
 export interface Term {
   readonly dispatcher: Dispatcher

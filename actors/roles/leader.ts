@@ -57,6 +57,8 @@ export const startLeader = (
           logger.warn({ taskId, why }, "task lost")
         },
         onLevel: (level) => logger.info({ level }, "everybody reads it: records are written at a higher level"),
+        onNotRemoved: (taskId, { code, message }) =>
+          logger.warn({ taskId, code, error: message }, "what retention would remove stays"),
         onRepair: (taskId, what) => {
           telemetry.count("repairs")
           logger.warn({ taskId, what }, "repaired")
@@ -81,6 +83,7 @@ export const startLeader = (
       signals,
       logger,
       trouble: reading.trouble,
+      isStuck: reading.isStuck,
       term: () => Effect.raceFirst(freshTerm(workers), snapshots),
       onTerm: () => telemetry.count("terms"),
     })

@@ -183,6 +183,7 @@ export function makeLeaseRig(options: RigOptions = {}) {
           workerHolds: () => null,
           onWorkerLost: (worker) => void workersLost.push(worker),
           onTaskLost: (taskId) => void lost.push(taskId),
+          onNotRemoved: () => undefined,
           onRepair: (taskId, what) => void lost.push(`${taskId} repaired: ${what}`),
         }).run,
     )

@@ -173,6 +173,26 @@ describe("a projector", () => {
     expect(projector.trouble()).toBeNull()
   })
 
+  it("PJ5 stands still only where the log has more and nothing of it is applied for long", async () => {
+    const { clock, projector, start, submit, wire } = scene()
+    await start()
+    await submit(1)
+    await clock.advance(60_000)
+    wire.isStuck = true
+    for (let n = 1; n < 4; n += 1) {
+      await submit(1, n)
+      await clock.advance(4_000)
+      expect(projector.isStuck()).toBe(false)
+    }
+    await clock.advance(5_000)
+    expect(projector.isStuck()).toBe(true)
+    wire.isStuck = false
+    await clock.advance(1_000)
+    expect(projector.isStuck()).toBe(false)
+    await clock.advance(60_000)
+    expect(projector.isStuck()).toBe(false)
+  })
+
   it("knows who leads by the newest term that it has read", async () => {
     const { log, projector, start } = scene()
     await start()

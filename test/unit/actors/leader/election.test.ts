@@ -24,6 +24,7 @@ interface Candidate {
   readonly guard: Guard
   readonly link: ReturnType<typeof wired>
   trouble: string | null
+  isStuck: boolean
   terms: number
   /** While set, the next term fails with it. */
   failsWith: BerthError | null
@@ -40,7 +41,14 @@ class Electorate {
   async join(name: string, wire: ReturnType<typeof wired>["wire"] = "up"): Promise<Candidate> {
     const link = wired(this.leases, this.clock)
     link.wire = wire
-    const candidate = { name, link, trouble: null, terms: 0, failsWith: null } as unknown as Candidate & {
+    const candidate = {
+      name,
+      link,
+      trouble: null,
+      isStuck: false,
+      terms: 0,
+      failsWith: null,
+    } as unknown as Candidate & {
       guard: Guard
     }
     const guard = makeGuard({
@@ -51,6 +59,7 @@ class Electorate {
       signals: this.signals,
       logger: SILENT,
       trouble: () => candidate.trouble,
+      isStuck: () => candidate.isStuck,
       term: () => (candidate.failsWith === null ? Effect.never : Effect.fail(candidate.failsWith)),
       onTerm: () => void (candidate.terms += 1),
     })
@@ -204,6 +213,21 @@ describe("of several that may lead", () => {
     c.trouble = null
     await electorate.pass(2 * LEASE_MS)
     expect(electorate.leading).toEqual(["c"])
+  })
+
+  it("GU2 does one whose read model stands still make room for another?", async () => {
+    const electorate = new Electorate()
+    const a = await electorate.join("a")
+    await electorate.pass(500)
+    await electorate.join("b")
+    a.trouble = "behind for a moment"
+    await electorate.pass(5 * LEASE_MS)
+    expect(electorate.leading).toEqual(["a"])
+    a.isStuck = true
+    await electorate.pass(LEASE_MS)
+    expect(electorate.leading).toEqual(["b"])
+    await electorate.pass(5 * LEASE_MS)
+    expect(electorate.leading).toEqual(["b"])
   })
 
   it("GU3 does a term that fails at once, whatever the error, leave the place to another?", async () => {

@@ -2,6 +2,7 @@
 import { Effect, Exit, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { makeRetention, purge } from "../../../../actors/leader/retention.ts"
+import { type BerthError, berthError } from "../../../../core/errors.ts"
 import { holdsSlot } from "../../../../core/readmodel/row.ts"
 import { ANY_SUBJECT, type ControlRecord, type LogEntry } from "../../../../core/record.ts"
 import type { TaskState } from "../../../../core/task/state.ts"
@@ -35,10 +36,11 @@ const left = async (rig: Rig, id = "t1") => ({
   row: (await rig.run(rig.readModel.get(id))) !== null,
 })
 const NOTHING = { output: false, blobs: [], last: null, row: false }
-const retentionOf = (rig: Rig) => makeRetention({ ...rig, settledBefore: () => 0, tellPurged: () => Effect.void })
+const retentionOf = (rig: Rig) =>
+  makeRetention({ ...rig, settledBefore: () => 0, tellPurged: () => Effect.void, onNotRemoved: () => undefined })
 const pass = (rig: Rig): Promise<void> => rig.run(retentionOf(rig).pass)
 
-describe("RT3 a read model that the log itself does not tell of what was removed", () => {
+describe("RT4 a read model that the log itself does not tell of what was removed", () => {
   it("learns of it on control, once; and one beside the log is told nothing", async () => {
     const rig = rigged()
     await rig.run(rig.workers.put(workerInfo()))
@@ -59,7 +61,7 @@ describe("RT3 a read model that the log itself does not tell of what was removed
       }
       await rig.run(readModel.apply(entries))
     }
-    const retention = makeRetention({ ...rig, ...dispatcher, readModel })
+    const retention = makeRetention({ ...rig, ...dispatcher, readModel, onNotRemoved: () => undefined })
     const factsOf = async () => (await controlOf(rig)).map(({ record }) => (record as ControlRecord).fact)
     const told = async () => (await factsOf()).filter(({ type }) => type === "purged")
     await project()
@@ -79,7 +81,7 @@ describe("RT3 a read model that the log itself does not tell of what was removed
     await project()
     expect(await rig.run(readModel.tombstonesBefore(Number.MAX_SAFE_INTEGER, 10))).toEqual([])
     const before = (await factsOf()).length
-    await rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
+    await rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
     await rig.run(retention.pass)
     expect((await factsOf()).length).toBeLessThanOrEqual(before)
   })
@@ -194,6 +196,66 @@ describe("what if it is interrupted, or somebody is quicker?", () => {
   })
 })
 
+describe("RT5: what cannot be removed", () => {
+  it("is passed over where it is damaged, whatever else is due, and told once", async () => {
+    const rig = rigged()
+    for (let n = 0; n < 5; n += 1) await over(rig, `t${n}`)
+    const told: unknown[] = []
+    const onNotRemoved = (taskId: string, { code }: BerthError): void => void told.push([taskId, code])
+    const damaged = (taskId: string) => Effect.fail(berthError("STORE_CORRUPT", `${taskId} is not what was written`))
+    const { entomb, last } = rig.log
+    const log: Rig["log"] = {
+      ...rig.log,
+      last: (taskId) => (taskId === "t1" ? damaged(taskId) : last(taskId)),
+      entomb: (taskId, ...rest) => (taskId === "t1" ? damaged(taskId) : entomb(taskId, ...rest)),
+    }
+    const purged: (readonly string[])[] = []
+    const tellPurged = (outputs: readonly string[]) => Effect.sync(() => void purged.push(outputs))
+    const retention = makeRetention({ ...rig, log, settledBefore: () => 0, tellPurged, onNotRemoved })
+    await rig.manual.advance(CONFIG.outputKeepMs + 1)
+    await rig.run(retention.pass)
+    expect(await Promise.all(["t0", "t1", "t4"].map(async (id) => (await left(rig, id)).output))).toEqual([
+      false,
+      true,
+      false,
+    ])
+    await rig.manual.advance(CONFIG.taskKeepMs)
+    await rig.run(retention.pass)
+    await rig.run(retention.pass)
+    expect((await left(rig, "t1")).last).toBe("task")
+    expect((await left(rig, "t4")).last).toBe("tombstone")
+    expect(told).toEqual([["t1", "STORE_CORRUPT"]])
+    expect(purged.flat()).not.toContain("t1")
+  })
+
+  it("waits for the next pass while the blobs are away", async () => {
+    const rig = rigged()
+    await over(rig, "t1")
+    await over(rig, "t2")
+    await rig.manual.advance(CONFIG.taskKeepMs + 1)
+    const removePrefix = () => Effect.fail(berthError("STORE_UNAVAILABLE", "no blobs now"))
+    await rig.run(retentionOf({ ...rig, blobs: { ...rig.blobs, removePrefix } }).pass)
+    expect((await left(rig, "t2")).last).toBe("task")
+    await pass(rig)
+    expect((await left(rig, "t2")).last).toBe("tombstone")
+  })
+
+  it("is no task that came where a tombstone has been forgotten, whose program stays", async () => {
+    const rig = rigged()
+    await over(rig)
+    await rig.manual.advance(CONFIG.taskKeepMs + 1)
+    await pass(rig)
+    await rig.manual.advance(CONFIG.idempotencyMs + 1)
+    const stale = await rig.run(rig.readModel.tombstonesBefore(rig.clock.nowMs(), 10))
+    await pass(rig)
+    await over(rig)
+    const behind = { ...rig.readModel, tombstonesBefore: () => Effect.succeed(stale) }
+    await rig.run(retentionOf({ ...rig, readModel: behind }).pass)
+    expect(stale).toEqual(["t1"])
+    expect(await left(rig)).toMatchObject({ last: "task", blobs: ["0/program", "1/artifact"], output: true })
+  })
+})
+
 describe("RT3: what stays of the control records?", () => {
   endLeaders()
   const kept = async (rig: Rig): Promise<readonly string[]> =>
@@ -219,7 +281,7 @@ describe("RT3: what stays of the control records?", () => {
   it("the last one, and from the oldest on that is not settled; a new fold of the log finds the same slots", async () => {
     const rig = await leaderRig()
     const { dispatcher } = await lead(rig)
-    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
+    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
     for (let n = 0; n < 3; n += 1) {
       await submit(rig, 1, "ann", {}, n)
       await settle()
@@ -254,7 +316,7 @@ describe("RT3: what stays of the control records?", () => {
     const next = await rig.run(rig.store.log.append("control", version, termBegan(2)))
     const theirs = await rig.run(rig.store.log.append("control", next, admittedRecord({ taskId: "ann0", epoch: 1 })))
     await rig.run(rig.store.log.append("control", theirs, termBegan(3)))
-    await rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
+    await rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
     expect(await kept(rig)).toEqual(["termBegan", "admitted", "termBegan"])
   })
 
@@ -266,7 +328,7 @@ describe("RT3: what stays of the control records?", () => {
     const behind = { ...rig.readModel, checkpoint: Effect.succeed(0) }
     const log = { ...rig.log, feed: (seq: number) => gated(rig.log.feed(seq), gate) }
     const { dispatcher } = await lead(rig, { readModel: behind, log })
-    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher }).pass)
+    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
     await trim()
     expect(await kept(rig)).toEqual(["termBegan", "termBegan"])
     open()
