@@ -3,7 +3,7 @@
  * process again when it ends could do no more than wait, too.
  *
  *   WB1. Only STORE_UNAVAILABLE is waited for. What a person has to put right (an address that is none, an unknown user, a broker
- *        that is too old) ends the start at once.
+ *        that is too old, a data directory that cannot be written) ends the start at once.
  *   WB2. While it waits its port answers: /health that it lives, /ready that it is not ready and why.
  *   WB3. A wish to stop ends the waiting at once.
  */

@@ -117,11 +117,16 @@ const CODES: Readonly<Record<number, ErrorCode>> = {
   [sqlite3.TOOBIG]: "TOO_LARGE",
 }
 
+/** Extended result codes carry the primary one in their low byte. */
+const resultOf = (error: unknown): number => ((error as { readonly errno?: number } | undefined)?.errno ?? 0) & 0xff
+
+/** Whether a call failed because another connection, of whichever process, has the database. */
+export const isBusy = (error: BerthError): boolean => resultOf(error.cause) === sqlite3.BUSY
+
 function typed(error: Error, path: string): BerthError {
-  // Extended result codes carry the primary one in their low byte.
-  const result = (error as Error & { readonly errno?: number }).errno ?? 0
-  const code = CODES[result & 0xff] ?? "INTERNAL"
-  const isFull = code === "STORE_UNAVAILABLE" && (result & 0xff) === sqlite3.IOERR && roomBytes(path) < ROOM_BYTES_MIN
+  const result = resultOf(error)
+  const code = CODES[result] ?? "INTERNAL"
+  const isFull = result === sqlite3.IOERR && roomBytes(path) < ROOM_BYTES_MIN
   return berthError(isFull ? "STORAGE_FULL" : code, `${path}: ${error.message}`, { cause: error })
 }
 

@@ -5,12 +5,14 @@
  *   D1. Of any number of processes that start at once exactly one gets the directory.
  *   D2. Nothing has to be cleaned up after a crash, and no stale file keeps anybody out.
  *   D3. Who is refused learns the pid and the URL of the one who has it.
+ *   D4. Refused as another's is only what another has: a directory that cannot be made or written is said to be that.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 import { berthError, type BerthError } from "../../core/errors.ts"
-import { type Connection, openConnection } from "./connection.ts"
+import { type Connection, isBusy, openConnection } from "./connection.ts"
+import { unusable } from "./unusable.ts"
 
 /** What the lock file says of the process that has the directory. */
 export interface LockInfo {
@@ -31,7 +33,8 @@ const INFO_FILE = "berth.lock"
 const RIGHT_FILE = "berth.lock.db"
 
 /**
- * Takes the directory, made if need be, until the scope closes. DATA_DIR_LOCKED while another process has it.
+ * Takes the directory, made if need be, until the scope closes. DATA_DIR_LOCKED while another process has it, CONFIG_INVALID
+ * or STORAGE_FULL where it cannot be made or written.
  *
  * @param onTaken - called once the directory is this process's, before anything is written to it
  */
@@ -41,10 +44,15 @@ export const lockDataDir = (
   onTaken: () => void,
 ): Effect.Effect<DataDirLock, BerthError, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* io(dataDir, () => mkdirSync(dataDir, { recursive: true, mode: 0o700 }))
+    yield* io(dataDir, () => {
+      mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+      // Said by the system, which knows why; SQLite opens what it may not write for reading, and then keeps nobody out (D1).
+      accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
+    })
     yield* Effect.acquireRelease(takeRight(dataDir), (right) =>
       Effect.andThen(
-        Effect.sync(() => rmSync(join(dataDir, INFO_FILE), { force: true })),
+        // One that stays misleads nobody (D2); the right must be given back all the same.
+        Effect.ignore(io(dataDir, () => rmSync(join(dataDir, INFO_FILE), { force: true }))),
         right.close,
       ),
     )
@@ -72,6 +80,7 @@ const takeRight = (dataDir: string): Effect.Effect<Connection, BerthError> =>
   Effect.gen(function* () {
     const right = yield* openConnection(join(dataDir, RIGHT_FILE), "write")
     const taken = Effect.gen(function* () {
+      yield* io(dataDir, () => accessSync(right.path, constants.W_OK))
       yield* right.all("pragma busy_timeout = 0")
       yield* right.all("pragma journal_mode = memory")
       yield* right.all("pragma locking_mode = exclusive")
@@ -79,12 +88,7 @@ const takeRight = (dataDir: string): Effect.Effect<Connection, BerthError> =>
     })
     yield* Effect.onError(taken, () => right.close)
     return right
-  }).pipe(
-    Effect.catchIf(
-      (error) => error.code === "STORE_UNAVAILABLE",
-      () => Effect.fail(locked(dataDir)),
-    ),
-  )
+  }).pipe(Effect.mapError((error) => (isBusy(error) ? locked(dataDir) : unusable(dataDir, error))))
 
 function locked(dataDir: string): BerthError {
   const info = readInfo(dataDir)
@@ -121,7 +125,4 @@ function processStart(pid: number): string | null {
 }
 
 const io = <A>(dataDir: string, body: () => A): Effect.Effect<A, BerthError> =>
-  Effect.try({
-    try: body,
-    catch: (cause) => berthError("STORE_UNAVAILABLE", `cannot use the data directory ${dataDir}`, { cause }),
-  })
+  Effect.try({ try: body, catch: (cause) => unusable(dataDir, cause) })

@@ -1,8 +1,10 @@
 /**
  * The read model of one node of a cluster: opened where it is good, put back from a snapshot where it is missing, of another
- * form or another log, long unused or damaged; and where there is no snapshot either, empty, to be folded from the log.
+ * form or another log, long unused or damaged; and where there is no snapshot either, empty, to be folded from the log. What
+ * stands in the way of that is of the data directory, never of the broker: a snapshot that does not come is none.
  */
 import { existsSync, statSync } from "node:fs"
+import { dirname } from "node:path"
 import { Effect, type Scope } from "effect"
 import type { BerthError } from "../../core/errors.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
@@ -11,6 +13,7 @@ import { clearDamage, isDamaged } from "./damage.ts"
 import { LOG, openReadModel } from "./readModel.ts"
 import { getMeta, MODEL_VERSION } from "./schema.ts"
 import { putBack, removeModel } from "./snapshot.ts"
+import { unusable } from "./unusable.ts"
 
 export interface NodeModelOptions {
   readonly path: string
@@ -37,18 +40,16 @@ export const openNodeModel = (
     const { log, path } = options
     const why = yield* whyAnew(options)
     if (why === null) return yield* openReadModel(path, log)
-    yield* Effect.promise(() => removeModel(path))
+    yield* remove(path)
     clearDamage(path)
     const restored = yield* restore(options).pipe(Effect.catch(() => Effect.succeed(false)))
     options.onAnew(restored ? "snapshot" : "log", why)
     if (!restored) return yield* openReadModel(path, log)
-    return yield* Effect.catch(openReadModel(path, log), () =>
-      Effect.andThen(
-        Effect.promise(() => removeModel(path)),
-        openReadModel(path, log),
-      ),
-    )
-  })
+    return yield* Effect.catch(openReadModel(path, log), () => Effect.andThen(remove(path), openReadModel(path, log)))
+  }).pipe(Effect.mapError((error) => unusable(dirname(options.path), error)))
+
+const remove = (path: string): Effect.Effect<unknown, BerthError> =>
+  Effect.tryPromise({ try: () => removeModel(path), catch: (cause) => unusable(dirname(path), cause) })
 
 const restore = ({ path, snapshot }: NodeModelOptions): Effect.Effect<boolean, BerthError> =>
   Effect.gen(function* () {

@@ -195,6 +195,18 @@ describe("what cannot be understood is refused before anything is done", () => {
     expect(error.hint).not.toBe("")
   })
 
+  it.each([
+    ["of a server", []],
+    ["of a node whose broker is away, which it does not wait for", ["--nats", "nats://127.0.0.1:1"]],
+  ])("a data directory that cannot be made, %s", async (_, flags) => {
+    await writeFile(join(folder, "file"), "")
+    const ended = await runCli(["serve", "--port", "0", "--data", join(folder, "file/data"), "--json", ...flags])
+    const { error } = lastLine<Refusal>(ended.err)
+    expect([ended.code, ended.out, error.code]).toEqual([125, "", "CONFIG_INVALID"])
+    expect(error.message).toContain("ENOTDIR")
+    expect(error.hint).toContain("--data")
+  })
+
   it("and people are told what went wrong, then what to do about it", async () => {
     const { code, out, err } = await runCli(["run", "hello.py", "--timeout", "soon"], { cwd: folder })
     expect([code, out, err.split("\n").length]).toEqual([125, "", 3])
