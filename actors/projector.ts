@@ -8,7 +8,8 @@
  *        and is not ready: a newer program, or a person, has to help. Where it is too old, it is told so (`onTooNew`).
  *   PJ3. What was removed from the log is not waited for: where nothing lies between the checkpoint and a head that was
  *        heard before, that head is reached.
- *   PJ4. In no trouble is who has read all that the log had some seconds ago, or all but a few entries, and hears the log.
+ *   PJ4. In no trouble is who has read all that the log had some seconds ago, or all but a few entries, and hears the log; but
+ *        nobody before he has read all that was there when he began: a model that is just being made anew knows nothing.
  *   PJ5. It stands still when the log has had more for a while and none of it was applied: a full disk, a damaged file.
  */
 import { Effect, Stream } from "effect"
@@ -126,7 +127,9 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, read
     if (stopped !== null) return `stopped at ${position}: ${stopped.message}`
     if (head === null || nowMonoMs - heardMonoMs > SILENCE_MS_MAX) return "the log does not answer"
     const behind = head - position
-    return behind <= NEAR_ENTRIES || nowMonoMs - provenMonoMs <= NEAR_MS ? null : `${behind} entries behind the log`
+    const knowsBeginning = provenMonoMs > Number.NEGATIVE_INFINITY
+    const isNear = behind <= NEAR_ENTRIES || nowMonoMs - provenMonoMs <= NEAR_MS
+    return knowsBeginning && isNear ? null : `${behind} entries behind the log`
   }
 
   /** PJ3 holds here too: what was removed meanwhile is not waited for. */

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { randomBytes } from "node:crypto"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest"
 import { connect } from "../../gateway/client/index.ts"
 import { Berth, type BerthError, type OpenOptions } from "../../gateway/main/index.ts"
@@ -100,7 +101,7 @@ describeWithNats("Berth.open({nats})", "newest", (server) => {
       const one = await node(cluster, "g1", { listen, ...more })
       const two = await node(cluster, "g2", { listen, roles: ["gateway"], ...more })
       const client = await connect(two.url ?? "", { token: await one.token() })
-      expect((await client.system()).ready).toBe(true)
+      while (!(await client.system()).ready) await sleep(20)
       await client.close()
       const kept = join(folder, cluster, "g2", "secret")
       expect(statSync(kept).mode & 0o777).toBe(0o600)

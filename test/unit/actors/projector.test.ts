@@ -193,6 +193,22 @@ describe("a projector", () => {
     expect(projector.isStuck()).toBe(false)
   })
 
+  it("PJ4 is in trouble, however little it is that it has to read first, until it has read it", async () => {
+    const { clock, projector, start, submit, wire } = scene()
+    await submit(3)
+    wire.isStuck = true
+    await start()
+    await clock.advance(10_000)
+    expect(projector.trouble()).toBe("3 entries behind the log")
+    wire.isStuck = false
+    await clock.advance(500)
+    expect(projector.trouble()).toBeNull()
+    wire.isStuck = true
+    await submit(3, 3)
+    await clock.advance(10_000)
+    expect(projector.trouble()).toBeNull()
+  })
+
   it("knows who leads by the newest term that it has read", async () => {
     const { log, projector, start } = scene()
     await start()
