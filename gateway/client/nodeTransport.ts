@@ -5,6 +5,8 @@ import type { ClientSocket, SocketEnd, SocketEvents, Transport, TransportTarget 
 
 /** A peer that does not answer the closing handshake by then is cut off (T4). */
 const CLOSE_MS_MAX = 1_000
+/** Far more than a server says when it refuses. */
+const REFUSAL_CHARS_MAX = 8_192
 
 /** WebSocket through `ws`, with the token in the Authorization header. */
 export const nodeTransport: Transport = { open: openSocket, download: downloadArtifact }
@@ -26,9 +28,18 @@ function openSocket(target: TransportTarget, events: SocketEvents): ClientSocket
   socket.on("ping", events.alive)
   socket.on("pong", events.alive)
   socket.on("unexpected-response", (_request, response) => {
-    end = { code: 1006, reason: response.statusMessage ?? "", ...status(response.statusCode) }
-    response.resume()
-    socket.terminate()
+    let body = ""
+    response.setEncoding("utf8")
+    response.on("data", (part: string) => {
+      body += part
+      if (body.length > REFUSAL_CHARS_MAX) response.destroy()
+    })
+    response.on("error", () => {})
+    response.once("close", () => {
+      const reason = refusalIn(body) ?? response.statusMessage ?? ""
+      end = { code: 1006, reason, ...status(response.statusCode) }
+      socket.terminate()
+    })
   })
   socket.on("error", (cause) => {
     end ??= { code: 1006, reason: cause.message }
@@ -49,3 +60,13 @@ function openSocket(target: TransportTarget, events: SocketEvents): ClientSocket
 }
 
 const status = (code: number | undefined) => (code === undefined ? {} : { httpStatus: code })
+
+/** What a server of ours says in words, and what to do; null where the answer is somebody else's. */
+function refusalIn(body: string): string | null {
+  try {
+    const { hint, message } = (JSON.parse(body) as { readonly error: { message?: unknown; hint?: unknown } }).error
+    return typeof message === "string" ? `${message}. ${typeof hint === "string" ? hint : ""}`.trim() : null
+  } catch {
+    return null
+  }
+}

@@ -71,8 +71,16 @@ export const clusterPorts = (options: ClusterPortsOptions) =>
       yield* keepSecret(dataDir, tokenSecret)
       const path = join(dataDir, "read.db")
       const readModel = yield* openModel(options, path, id, Context.get(shared, Blobs), clock)
+      const checkpointSeq = yield* readModel.checkpoint
       options.logger.info(
-        { cluster: options.broker.cluster, roles, durability: log.durability, replicas: log.replicas, dataDir },
+        {
+          cluster: options.broker.cluster,
+          roles,
+          durability: log.durability,
+          replicas: log.replicas,
+          dataDir,
+          checkpointSeq,
+        },
         ACKNOWLEDGED[log.durability],
       )
       return shared.pipe(

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { type BerthClient, type ConnectOptions, connect } from "../../gateway/client/index.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
 import { mintToken, SECRET_FILE, secretOf } from "../../gateway/server/secret.ts"
-import { type Broker, startBrokers } from "./broker.ts"
+import { type Broker, type BrokerSettings, startBrokers } from "./broker.ts"
 import { launchServer, type Ready, type ServerChoice, type ServerProcess, startServer } from "./serverProcess.ts"
 
 const LOOK_MS = 20
@@ -34,7 +34,7 @@ export interface NodeChoice extends Omit<ServerChoice, "dataDir" | "port"> {
   readonly wirePort?: number
 }
 
-export interface ClusterWish {
+export interface ClusterWish extends BrokerSettings {
   /** Default 1; three keep three copies of everything. */
   readonly brokers?: 1 | 3
 }
@@ -50,9 +50,9 @@ export class ClusterProcesses {
     this.brokers = brokers
   }
 
-  static async open(server: FoundNats, { brokers = 1 }: ClusterWish = {}): Promise<ClusterProcesses> {
+  static async open(server: FoundNats, { brokers = 1, ...settings }: ClusterWish = {}): Promise<ClusterProcesses> {
     const folder = mkdtempSync(join(tmpdir(), "berth-cluster-"))
-    return new ClusterProcesses(folder, await startBrokers(server, folder, brokers))
+    return new ClusterProcesses(folder, await startBrokers(server, folder, brokers, settings))
   }
 
   /** The first broker; the only one, unless three were asked for. */

@@ -114,6 +114,17 @@ export function launchServer(choice: ServerChoice): ServerProcess {
   }
 }
 
+/** What it said so far in a line of its log, each time that it said it. */
+export const said = (
+  { log }: Pick<ServerProcess, "log">,
+  message: string,
+): readonly Readonly<Record<string, unknown>>[] =>
+  log()
+    .split("\n")
+    .filter((line) => line.startsWith("{") && line.endsWith("}"))
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+    .filter(({ msg }) => msg === message)
+
 /** Starts a server and waits until it is ready; fails with its log when it ends instead. */
 export async function startServer(choice: ServerChoice): Promise<ServerProcess & { readonly at: Ready }> {
   const server = launchServer(choice)
