@@ -48,12 +48,42 @@ export class Opening {
   }
 }
 
+const nothing = (): void => {}
+type Outcome = { readonly next: IteratorResult<JsMsg> } | { readonly error: unknown }
+
+/** The next message, asked for once and waited for as often as may be: no wait in vain leaves anything behind. */
+class Awaited {
+  #outcome: Outcome | null = null
+  wake = nothing
+
+  constructor(next: Promise<IteratorResult<JsMsg>>) {
+    next.then(
+      (found) => this.#settle({ next: found }),
+      (error: unknown) => this.#settle({ error }),
+    )
+  }
+
+  get isThere(): boolean {
+    return this.#outcome !== null
+  }
+
+  take(): IteratorResult<JsMsg> {
+    if (this.#outcome !== null && "next" in this.#outcome) return this.#outcome.next
+    throw this.#outcome?.error
+  }
+
+  #settle(outcome: Outcome): void {
+    this.#outcome = outcome
+    this.wake()
+  }
+}
+
 /** What a consumer brings. The message that is waited for when a batch ends, or in vain, begins the next one. */
 export class Arrivals {
   readonly #consumer: Consumer
   readonly #messages: ConsumerMessages
   readonly #iterator: AsyncIterator<JsMsg>
-  #awaited: Promise<IteratorResult<JsMsg>> | null = null
+  #awaited: Awaited | null = null
 
   constructor(consumer: Consumer, messages: ConsumerMessages) {
     this.#consumer = consumer
@@ -69,42 +99,43 @@ export class Arrivals {
 
   /** What has arrived: however fast others write, a reader hears at once what came first. `quiet`: nothing came for `quietMs`. */
   async batch(clock: Clock["Service"], quietMs: number): Promise<readonly JsMsg[] | "quiet" | "over"> {
-    const first = await this.#nextWithin(clock, quietMs)
+    const first = await this.#next((giveUp) => clock.after(quietMs, giveUp))
     if (first === null) return "quiet"
     if (first.done === true) return "over"
     const batch = [first.value]
     let bytes = first.value.data.byteLength
-    const over = new Promise<null>((resolve) => setImmediate(resolve, null))
-    while (batch.length < BATCH_MAX && bytes < BATCH_BYTES_MAX) {
-      const next = await Promise.race([this.#next(), over])
+    let isOver = false
+    let giveUpNow = nothing
+    setImmediate(() => {
+      isOver = true
+      giveUpNow()
+    })
+    while (!isOver && batch.length < BATCH_MAX && bytes < BATCH_BYTES_MAX) {
+      const next = await this.#next((giveUp) => {
+        giveUpNow = giveUp
+        return nothing
+      })
       if (next === null || next.done === true) break
-      this.#taken()
       batch.push(next.value)
       bytes += next.value.data.byteLength
     }
     return batch
   }
 
-  async #nextWithin(clock: Clock["Service"], quietMs: number): Promise<IteratorResult<JsMsg> | null> {
-    let cancel = (): void => {}
-    const quiet = new Promise<null>((resolve) => {
-      cancel = clock.after(quietMs, () => resolve(null))
-    })
-    const first = await Promise.race([this.#next(), quiet]).finally(() => cancel())
-    if (first !== null) this.#taken()
-    return first
-  }
-
-  #next(): Promise<IteratorResult<JsMsg>> {
-    if (this.#awaited === null) {
-      this.#awaited = this.#iterator.next()
-      // It fails for whoever takes it; until then nobody may listen.
-      this.#awaited.catch(() => {})
-    }
-    return this.#awaited
-  }
-
-  #taken(): void {
+  /** @param until - is handed what ends the waiting, and gives what withdraws that; then there is null */
+  async #next(until: (giveUp: () => void) => () => void): Promise<IteratorResult<JsMsg> | null> {
+    const awaited = (this.#awaited ??= new Awaited(this.#iterator.next()))
+    if (!awaited.isThere)
+      await new Promise<void>((resolve) => {
+        const withdraw = until(resolve)
+        awaited.wake = () => {
+          withdraw()
+          resolve()
+        }
+      })
+    awaited.wake = nothing
+    if (!awaited.isThere) return null
     this.#awaited = null
+    return awaited.take()
   }
 }

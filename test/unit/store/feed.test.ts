@@ -1,10 +1,12 @@
 /** Does a feed go on when its consumer has died without a word? */
+import type { Consumer, ConsumerMessages } from "@nats-io/jetstream"
 import { Effect, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { berthError } from "../../../core/errors.ts"
 import { logFeed } from "../../../store/jetstream/feed.ts"
+import { Arrivals } from "../../../store/jetstream/feedConsumer.ts"
 import type { Link } from "../../../store/jetstream/link.ts"
-import { liveClock } from "../../support/clock.ts"
+import { liveClock, manualClock } from "../../support/clock.ts"
 
 /** A log of so many messages, whose consumers bring nothing beyond what `brings` says, one entry for each that is made. */
 const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[]) => {
@@ -75,5 +77,26 @@ describe("a feed", () => {
     )
     expect((await late)._tag).toBe("None")
     expect(begun).toEqual([1])
+  })
+
+  it("leaves nothing behind for each time that nothing came", async () => {
+    const clock = manualClock()
+    let listeners = 0
+    const never = new Promise<never>(() => {})
+    const counted = Object.assign(Object.create(never), {
+      // biome-ignore lint/suspicious/noThenProperty: who listens to it is what is counted
+      then: (...told: Parameters<typeof never.then>) => {
+        listeners += 1
+        return never.then(...told)
+      },
+    }) as Promise<never>
+    const messages = { [Symbol.asyncIterator]: () => ({ next: () => counted }) }
+    const arrivals = new Arrivals({} as Consumer, messages as unknown as ConsumerMessages)
+    for (let round = 0; round < 1_000; round += 1) {
+      const batch = arrivals.batch(clock, 1_000)
+      await clock.advance(1_000)
+      expect(await batch).toBe("quiet")
+    }
+    expect(listeners).toBe(1)
   })
 })
