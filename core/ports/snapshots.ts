@@ -23,7 +23,8 @@ export interface SnapshotManifest {
   readonly name: string
 }
 
-const folderOf = (version: string): string => `snapshots/${version}`
+/** Manifest and pieces of one form, and nothing else. */
+export const folderOf = (version: string): string => `snapshots/${version}`
 export const manifestKey = (version: string): string => `${folderOf(version)}/manifest`
 export const pieceFolder = (version: string, name: string): string => `${folderOf(version)}/${name}`
 export const pieceKey = (version: string, name: string, index: number): string =>

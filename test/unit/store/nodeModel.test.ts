@@ -203,8 +203,11 @@ describe("a snapshot", () => {
     checkpoint = 120
     await clock.advance(6_000)
     expect([takes > 0, await keys()]).toEqual([true, []])
+    // Of a leader that was killed meanwhile.
+    await Effect.runPromise(blobs.put(pieceKey("1", "unfinished", 0), new Uint8Array(1)))
     fails = false
     await clock.advance(6_000)
+    expect((await keys()).filter((key) => key.includes("unfinished"))).toEqual([])
     const first = await Effect.runPromise(readManifest(blobs, "1"))
     expect(first).toMatchObject({ seq: 120, pieces: 2 })
     checkpoint = 219
