@@ -23,19 +23,23 @@ export const runCommand = (argv: readonly [string, ...string[]], options: Comman
     const [program, ...args] = argv
     const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: options.timeoutMs,
-      killSignal: "SIGKILL",
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     })
+    // Not `spawn`'s own: that one keeps this process alive to its end where the program is missing.
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs)
+    const settle = (result: CommandResult): void => {
+      clearTimeout(timer)
+      resolve(result)
+    }
     const collected = { stdout: "", stderr: "" }
     for (const stream of ["stdout", "stderr"] as const) {
       child[stream].setEncoding("utf8").on("data", (text: string) => {
         if (collected[stream].length < OUTPUT_BYTES_MAX) collected[stream] += text
       })
     }
-    child.once("error", (error) => resolve({ code: null, stdout: collected.stdout, stderr: error.message }))
-    child.once("close", (code) => resolve({ code, ...collected }))
+    child.once("error", (error) => settle({ code: null, stdout: collected.stdout, stderr: error.message }))
+    child.once("close", (code) => settle({ code, ...collected }))
   })
 
 /** The last line that says something, for a message of one line. */

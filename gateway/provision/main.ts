@@ -9,11 +9,11 @@ import { type ProvisionRequest, parseRequest, required } from "./request.ts"
 import { stateDir } from "./stateDir.ts"
 
 /**
- * `npm run provision [-- [--all] [--json] [NAME…]]`: finds what Berth needs, or gets it.
+ * `npm run provision [-- [--all] [--no-nats] [--json] [NAME…]]`: finds what Berth needs, or gets it.
  *
  * A NAME is a runtime, `nats` (the newest server at hand), or `nats-2.10`. Without names: an engine, the images of the
- * runtimes that demo and tests use, and what BERTH_REQUIRE names. Exits 1 when something that was named, here or there,
- * is not to be had; what nobody named may be missing, and the line says how to get it.
+ * runtimes that demo and tests use, and both servers, unless `--no-nats` leaves them out. Exits 1 when something that was
+ * named, here or by BERTH_REQUIRE, is not to be had; what nobody named may be missing, and the line says how to get it.
  */
 
 const LOCK_WAIT_MS = 20 * 60_000

@@ -22,7 +22,7 @@ const SUITES: Readonly<Record<NatsSeries, readonly string[]>> = {
   "2.10": ["trixie", "bookworm-backports"],
 }
 const FETCH_MS = 5 * 60_000
-const HOW_TO_GET = `install nats-server ${VERSION_MIN} or newer (https://github.com/nats-io/nats-server/releases) and put it on PATH`
+const RELEASES = "https://github.com/nats-io/nats-server/releases"
 
 const numbers = (version: string): readonly number[] => version.split(".").map((part) => Number.parseInt(part, 10) || 0)
 
@@ -59,6 +59,12 @@ export const findNats = async (): Promise<readonly FoundNats[]> => {
     .sort((a, b) => compareVersions(b.version, a.version))
 }
 
+/** One on PATH is enough for all but the tests, which want the oldest series beside it. */
+const howToGet = (series: NatsSeries): string =>
+  series === "newest"
+    ? `install nats-server ${VERSION_MIN} or newer (${RELEASES}) and put it on PATH`
+    : `put the nats-server of a ${series} release, ${VERSION_MIN} or newer (${RELEASES}), into a folder below ${cacheDir()}`
+
 /** Whether a server belongs to the series. */
 export const serves = (series: NatsSeries, found: FoundNats): boolean =>
   series === "newest" || found.version.startsWith(`${series}.`)
@@ -85,6 +91,9 @@ const download = async (
     "Dir::Cache": join(folder, "cache"),
     "APT::Sandbox::User": "",
     "APT::Default-Release": "",
+    // A machine without a network is told so soon: nobody may have asked for a broker.
+    "Acquire::http::Timeout": "20",
+    "Acquire::https::Timeout": "20",
   }
   const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`])
   for (const command of [
@@ -120,7 +129,7 @@ const unpack = async (folder: string, deb: string): Promise<FoundNats | null> =>
 
 const fetchSeries = async (series: NatsSeries, report: Reporter): Promise<FoundNats | string> => {
   const uri = (await debianSources())[0]?.uri
-  if (uri === undefined || findProgram("dpkg-deb") === null) return HOW_TO_GET
+  if (uri === undefined || findProgram("dpkg-deb") === null) return howToGet(series)
   mkdirSync(cacheDir(), { recursive: true })
   const problems: string[] = []
   for (const suite of SUITES[series]) {
@@ -135,7 +144,7 @@ const fetchSeries = async (series: NatsSeries, report: Reporter): Promise<FoundN
       rmSync(folder, { recursive: true, force: true })
     }
   }
-  return `${HOW_TO_GET} (${problems.join("; ")})`
+  return `${howToGet(series)} (${problems.join("; ")})`
 }
 
 /** Finds a server of the series, or unpacks one from a Debian package without installing it. */
