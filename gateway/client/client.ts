@@ -119,7 +119,10 @@ export class BerthClient {
     return this.#connection.url
   }
 
-  /** Submits a task and stays with it until it is at rest. A failed program is an outcome, not an error. */
+  /**
+   * Submits a task and stays with it until it is at rest. A failed program is an outcome, not an error. Any number may be
+   * under way: those beyond the watches that a connection may have (100) are told what happened once another has ended.
+   */
   run(request: SubmitRequest, options: RunOptions = {}): Promise<RunOutcome> {
     return runTask((asked, signal) => this.#submitWatched(asked, signal), request, options)
   }
@@ -234,21 +237,26 @@ export class BerthClient {
   /** The watch begins as the answer comes: its first event may be in the next frame. */
   #submitWatched(request: SubmitRequest, signal: AbortSignal | undefined): Promise<Submitted> {
     return this.#submits.watched(request, ({ duplicate, task }, begun) => {
-      const handle = this.#handle(task.id, task, duplicate, begun)
+      const handle = this.#handle(task.id, task, duplicate, { begun })
       return { handle, events: handle.events(signal === undefined ? {} : { signal }) }
     })
   }
 
-  /** @param begun - the first watch of the handle goes on with this */
-  #handle(id: string, known: Task | null, duplicate: boolean, begun: Begun | null = null): TaskHandle {
-    let unused = begun
+  /** @param run - the handle's first watch is a run's: it goes on with what was begun, or waits for its place */
+  #handle(
+    id: string,
+    known: Task | null,
+    duplicate: boolean,
+    run: { readonly begun: Begun | null } | null = null,
+  ): TaskHandle {
+    let unused = run
     const watch: TaskWatch = (options, seen) => {
-      const opened = unused
+      const first = unused
       unused = null
       return readWatch<TaskEvent>(
         this.#hub,
         this.#timing,
-        { taskId: id, fromSeq: options.fromSeq ?? 0, follow: options.follow ?? true },
+        { taskId: id, fromSeq: options.fromSeq ?? 0, follow: options.follow ?? true, waits: first !== null },
         options.signal,
         (queue) => ({
           event: (event) => {
@@ -256,7 +264,7 @@ export class BerthClient {
             queue.put(event)
           },
         }),
-        opened,
+        first?.begun ?? null,
       )
     }
     return new TaskHandle(this, watch, this.#waiter, id, known, duplicate)

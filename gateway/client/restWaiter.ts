@@ -113,7 +113,7 @@ export class RestWaiter {
     this.#watch = new Watch(
       this.#hub,
       this.#timing,
-      { taskId: null, fromSeq },
+      { taskId: null, fromSeq, waits: true },
       {
         event: (event) => this.#event(event),
         finished: () => this.#failed(asBerthError(new Error("the server ended the watch of all tasks"))),

@@ -7,7 +7,8 @@
  *                    │  ▼              ▼                 │
  *                  delayed           parked ──up──▶ asking ◀┘
  *
- * What it hands out obeys W1 to W4 of the cursor. A watch is never silent for ever: it goes on, or fails with a code.
+ * What it hands out obeys W1 to W4 of the cursor. A watch is never silent for ever: it goes on, or fails with a code; only
+ * one that `waits` may stay `delayed` for as long as the client's other watches take up all the room that a connection has.
  */
 import { asBerthError, type BerthError, type ErrorCode } from "../../core/errors.ts"
 import { retryDelayMs } from "../../core/policy/retry.ts"
@@ -23,6 +24,8 @@ export interface WatchTarget {
   readonly fromSeq: number | null
   /** False: only what the log of the task holds already. Default true. */
   readonly follow?: boolean
+  /** True: where the connection has as many watches as it may, it waits for the end of one. Default: TOO_MANY at once. */
+  readonly waits?: boolean
 }
 
 export interface WatchOutput {
@@ -49,11 +52,11 @@ type State =
   | { readonly tag: "idle" | "parked" | "paused" | "over" }
   | { readonly tag: "asking"; readonly forget: () => void }
   | { readonly tag: "live"; readonly subscription: string }
-  | { readonly tag: "delayed"; readonly cancelTimer: () => void }
+  | { readonly tag: "delayed"; readonly cancel: () => void }
 
 const RETRY = { maxAttempts: Number.MAX_SAFE_INTEGER, delayMsInitial: 100, delayMsMax: 5_000, factor: 2 }
 const ASK_MS_MAX = 30_000
-/** Failures that another try will not cure, although they are retryable as such: too many watches stay too many. */
+/** Failures that another try will not cure, although they are retryable as such: unless one ends, too many stay too many. */
 const FINAL: readonly ErrorCode[] = ["TOO_MANY"]
 
 export class Watch implements WatchMember {
@@ -64,18 +67,21 @@ export class Watch implements WatchMember {
   #cursor: WatchCursor | null
   #state: State = { tag: "idle" }
   #refusals = 0
+  #waits: boolean
 
   constructor(hub: WatchHub, timing: Timing, target: WatchTarget, output: WatchOutput) {
     this.#hub = hub
     this.#timing = timing
     this.#target = target
     this.#output = output
+    this.#waits = target.waits === true
     this.#cursor = target.fromSeq === null ? null : new WatchCursor(target.fromSeq)
   }
 
   begin(): void {
     if (this.#state.tag !== "idle") return
-    if (this.#hub.add(this)) this.#ask()
+    if (!this.#hub.add(this)) return
+    if (!this.#hub.isFull || !this.#awaitPlace()) this.#ask()
   }
 
   /** Begins with what was asked for already; of a watch that is over, ends it. */
@@ -167,6 +173,8 @@ export class Watch implements WatchMember {
   #subscribed(answer: { readonly subscription: string; readonly seq: number }): void {
     this.#state = { tag: "live", subscription: answer.subscription }
     this.#hub.route(answer.subscription, this)
+    // Who had a place once has a claim to one, after a pause or on the next connection.
+    this.#waits = true
     this.#cursor ??= new WatchCursor(answer.seq)
     this.#output.live?.(answer.seq)
   }
@@ -178,10 +186,18 @@ export class Watch implements WatchMember {
       this.#state = { tag: "parked" }
       return
     }
-    if (!error.retryable || FINAL.includes(error.code)) return this.fail(error)
+    if (error.code === "TOO_MANY" && this.#awaitPlace()) return
+    if (!error.retryable || (FINAL.includes(error.code) && !this.#waits)) return this.fail(error)
     this.#refusals += 1
     const delayMs = retryDelayMs(RETRY, Math.min(this.#refusals, 32), this.#timing.random01())
-    this.#state = { tag: "delayed", cancelTimer: this.#timing.after(delayMs, () => this.#ask()) }
+    this.#state = { tag: "delayed", cancel: this.#timing.after(delayMs, () => this.#ask()) }
+  }
+
+  /** False when this watch does not wait, or when nothing here will make room for it. */
+  #awaitPlace(): boolean {
+    const cancel = this.#waits ? this.#hub.whenPlace(() => this.#ask()) : null
+    if (cancel !== null) this.#state = { tag: "delayed", cancel }
+    return cancel !== null
   }
 
   /** Leaves the current state for one in which nothing is under way. */
@@ -189,7 +205,7 @@ export class Watch implements WatchMember {
     const state = this.#state
     this.#state = next
     if (state.tag === "asking") state.forget()
-    if (state.tag === "delayed") state.cancelTimer()
+    if (state.tag === "delayed") state.cancel()
     if (state.tag === "live") this.#hub.unsubscribe(state.subscription)
   }
 }

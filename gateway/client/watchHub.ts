@@ -1,5 +1,5 @@
 import { Option, Result, Schema } from "effect"
-import type { BerthError } from "../../core/errors.ts"
+import { asBerthError, type BerthError } from "../../core/errors.ts"
 import { decodeResult } from "../protocol/decode.ts"
 import { shapeOf } from "../protocol/shape.ts"
 import { fromWireError, WireError } from "../protocol/wireError.ts"
@@ -38,6 +38,8 @@ export class WatchHub {
   readonly #routes = new Map<string, WatchMember>()
   /** Subscriptions that the server was asked to end. */
   readonly #leaving = new Set<string>()
+  /** Who waits until the server takes one more watch of this connection, in the order of their coming. */
+  readonly #placeless = new Set<() => void>()
   #seq = 0
   #ended: BerthError | null = null
 
@@ -81,6 +83,26 @@ export class WatchHub {
     this.#routes.delete(subscription)
   }
 
+  /** True while some wait for a place: who comes now is behind them. */
+  get isFull(): boolean {
+    return this.#placeless.size > 0
+  }
+
+  /** Asks once there may be room. Returns what forgets it, or null when no watch is here that will make room. */
+  whenPlace(ask: () => void): (() => void) | null {
+    if (this.#routes.size + this.#leaving.size === 0) return null
+    this.#placeless.add(ask)
+    return () => void this.#placeless.delete(ask)
+  }
+
+  /** One at a time, or a thousand would ask for the one place: who gets it sends the next one to look for another. */
+  #offerPlace(): void {
+    const [first] = this.#placeless
+    if (first === undefined || !this.isOpen) return
+    this.#placeless.delete(first)
+    first()
+  }
+
   /** Asks for a subscription. Returns what forgets the question, or null when it was answered already. */
   subscribe(
     method: "task.watch" | "events.watch",
@@ -104,10 +126,12 @@ export class WatchHub {
         // Nobody waits for it any more, but the server has begun it.
         if (forgotten) this.unsubscribe(decoded.success.subscription)
         else answer.succeed(decoded.success)
+        this.#offerPlace()
       },
       fail: (cause) => {
         settled = true
         if (!forgotten) answer.fail(cause)
+        if (asBerthError(cause).code !== "TOO_MANY") this.#offerPlace()
       },
     })
     return settled
@@ -122,7 +146,10 @@ export class WatchHub {
     if (!this.isOpen || this.#leaving.has(subscription)) return
     this.#leaving.add(subscription)
     // Its events end with the answer.
-    const left = (): void => void this.#leaving.delete(subscription)
+    const left = (): void => {
+      this.#leaving.delete(subscription)
+      this.#offerPlace()
+    }
     const call = { method: "task.unwatch", params: { subscription }, repeatable: false, deadlineMs: 30_000 }
     this.#rpc.begin({ ...call, succeed: left, fail: left })
   }
@@ -143,11 +170,14 @@ export class WatchHub {
       const watch = this.#routes.get(ended.subscription)
       this.#routes.delete(ended.subscription)
       watch?.ended(ended.error === null ? null : fromWireError(ended.error))
+      this.#offerPlace()
     }
   }
 
   up(): void {
+    // Those that were cut off have the first claim.
     for (const watch of [...this.#watches]) watch.up()
+    this.#offerPlace()
   }
 
   down(): void {
