@@ -7,12 +7,14 @@
  *        found by the next pass.
  *   FE2. It opens again only after the lease was renewed at its own revision: nobody else can have taken anything over.
  *   FE3. What could not be held (its engine does not answer) is told, once per time that the fence was closed.
- *   FE4. A pass waits for no engine: one that hangs keeps nobody else's programs running. What it was asked is waited for
- *        before the program goes on, so that no late pause stops what runs again.
+ *   FE4. Neither closing nor opening waits for an engine: one that hangs keeps nobody else's programs running. What it was
+ *        asked about a program is waited for before it is asked the opposite, so that no late pause stops what runs again,
+ *        and nothing that is believed to stand was told to go on.
  *
  * A time limit goes on while a program is paused: the watcher inside its container has no other clock.
  */
 import { Effect, Latch } from "effect"
+import type { BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { ExecutorShape, Placement } from "../../core/ports/executor.ts"
 import type { WorkerLease } from "./lease.ts"
@@ -52,22 +54,25 @@ export interface Fence {
 /** What was tried with one place since the fence closed. */
 interface Attempted {
   readonly held: HeldPlace
-  /** A pause is on its way: until it has come back, nothing else is asked of this place. */
+  /** It was asked something: until that has come back, nothing else is asked of this place. */
   underWay: boolean
-  stands: boolean
+  /** What it answered to the last thing that it was asked; null: nobody knows. */
+  known: "stands" | "goesOn" | null
 }
 
 export const makeFence = (options: FenceOptions): Fence => {
   const { clock, lease } = options
   const latch = Latch.makeUnsafe(true)
 
-  const pause = (one: Attempted): Effect.Effect<void> =>
+  /** Whatever is asked of it, what was known of it before holds no more: an answer may be lost, and what it tells done. */
+  const ask = (one: Attempted, call: Effect.Effect<Attempted["known"], BerthError>): Effect.Effect<void> =>
     Effect.suspend(() => {
       one.underWay = true
-      return one.held.executor.pause(one.held.place)
+      one.known = null
+      return call
     }).pipe(
-      Effect.map((stands) => {
-        one.stands = stands
+      Effect.map((known) => {
+        one.known = known
       }),
       Effect.ignore,
       Effect.ensuring(
@@ -77,43 +82,48 @@ export const makeFence = (options: FenceOptions): Fence => {
       ),
     )
 
+  const pause = (one: Attempted) =>
+    ask(
+      one,
+      Effect.map(one.held.executor.pause(one.held.place), (stands) => (stands ? "stands" : null)),
+    )
+  const unpause = (one: Attempted) => ask(one, Effect.as(one.held.executor.unpause(one.held.place), "goesOn"))
+
   /** FE1, FE4. Everything in hand that is not known to stand still. */
   const pass = (attempted: Map<Placement, Attempted>): Effect.Effect<void> => {
     const held = options.places()
     const places = new Set(held.map(({ place }) => place))
     for (const place of attempted.keys()) if (!places.has(place)) attempted.delete(place)
     for (const one of held)
-      if (!attempted.has(one.place)) attempted.set(one.place, { held: one, underWay: false, stands: false })
-    const moving = [...attempted.values()].filter(({ stands, underWay }) => !stands && !underWay)
+      if (!attempted.has(one.place)) attempted.set(one.place, { held: one, underWay: false, known: null })
+    const moving = [...attempted.values()].filter(({ known, underWay }) => known !== "stands" && !underWay)
     return Effect.forEach(moving, (one) => Effect.forkDetach(pause(one)), { discard: true })
   }
 
-  /** FE2. What was tried may have succeeded without saying so, so everything is told to go on. */
-  const release = (attempted: Map<Placement, Attempted>): Effect.Effect<void> =>
-    Effect.gen(function* () {
-      for (const [place, { held, underWay }] of attempted) {
-        if (underWay) continue
-        if (!lease.isTrusted()) return
-        if (yield* Effect.isSuccess(held.executor.unpause(place))) attempted.delete(place)
-      }
-    })
+  /** FE2, FE4. What was tried may have succeeded without saying so, so everything is told to go on. */
+  const release = (attempted: Map<Placement, Attempted>): Effect.Effect<void> => {
+    const waiting = [...attempted.values()].filter(({ known, underWay }) => known !== "goesOn" && !underWay)
+    return Effect.forEach(waiting, (one) => Effect.forkDetach(unpause(one)), { discard: true })
+  }
 
   const closed = Effect.gen(function* () {
     const sinceMonoMs = clock.monoMs()
     const attempted = new Map<Placement, Attempted>()
     const paused = new Map<Placement, HeldPlace>()
     let isTold = false
+    let distrustedMonoMs = sinceMonoMs
     latch.closeUnsafe()
     options.onClosed()
     for (;;) {
+      for (const [place, { held, known }] of attempted) if (known === "stands") paused.set(place, held)
       if (lease.isTrusted()) {
+        if ([...attempted.values()].every(({ known }) => known === "goesOn")) break
         yield* release(attempted)
-        if (attempted.size === 0 && lease.isTrusted()) break
+        distrustedMonoMs = clock.monoMs()
       } else {
         yield* pass(attempted)
-        for (const [place, { held, stands }] of attempted) if (stands) paused.set(place, held)
-        const moving = [...attempted.values()].filter(({ stands }) => !stands)
-        if (!isTold && moving.length > 0 && clock.monoMs() - sinceMonoMs >= options.marginMs) {
+        const moving = [...attempted.values()].filter(({ known }) => known !== "stands")
+        if (!isTold && moving.length > 0 && clock.monoMs() - distrustedMonoMs >= options.marginMs) {
           isTold = true
           options.onUnconfirmed(moving.map(({ held }) => held.taskId))
         }
