@@ -33,7 +33,7 @@ export async function openEngineBook(engine: FoundEngine | null, folder: string)
   const witness = await startWitness(engine, join(folder, "events"), FIRST_WORDS)
   const left = async (cluster: string): Promise<readonly string[]> => {
     for (const endMonoMs = performance.now() + LEFT_MS_MAX; ; await sleep(LOOK_MS)) {
-      // A probe of an image that a crash has left is replaced by the next one.
+      // A probe of an image that a crash has left is swept in its own time.
       const there = (await containersOf(engine, cluster)).filter(({ name }) => isAttempt(name))
       if (there.length === 0) return []
       if (performance.now() > endMonoMs) return there.map(({ name, state }) => `${name} was left ${state}`)

@@ -3,11 +3,10 @@ import { Effect } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import { CALLS, connectEngine, Engine } from "./client.ts"
 import { type CachedFacts, cachedFacts } from "./facts.ts"
-import type { ImageFacts } from "./image.ts"
 import { LiveContainers } from "./live.ts"
 import { DEFAULTS, type DockerOptions } from "./options.ts"
 import { makePull, type Pull } from "./pull.ts"
-import { makeShellProbe, type ProbeInput } from "./shell.ts"
+import { makeShellProbe, type ShellProbe } from "./shell.ts"
 import { leasedBlock } from "./uids.ts"
 
 /** What the parts of the executor share: the engine, what is known of it, and the containers under way. */
@@ -19,7 +18,7 @@ export interface Context {
   /** The block of user ids that this worker leased. */
   readonly uidBlock: Effect.Effect<number, BerthError>
   readonly pull: Pull | null
-  readonly hasShell: (image: ImageFacts, input: ProbeInput) => Effect.Effect<boolean, BerthError>
+  readonly shells: ShellProbe
   /** By id or name; null when it does not exist. */
   readonly inspect: (id: string) => Effect.Effect<ContainerInspectInfo | null, BerthError>
   /** Whatever its state, with its volumes; returns when it is gone. */
@@ -62,7 +61,7 @@ export function makeContext(options: DockerOptions): Context {
     facts: cachedFacts(engine),
     uidBlock: leasedBlock(engine, options.leaseUids),
     pull: (options.pull ?? DEFAULTS.pull) ? makePull(engine.docker, options) : null,
-    hasShell: makeShellProbe(engine),
+    shells: makeShellProbe({ engine, clock: options.clock, inspect, remove }),
     inspect,
     remove,
   }

@@ -57,7 +57,8 @@ export const planFor = (
     const program = yield* containerProgram(job)
     const chosen = yield* chooseImage(ctx.engine, program, pull === null ? null : (image) => pull(image, tell))
     const probe = yield* wallFor(ctx, isolationOf(job))
-    const hasShell = yield* ctx.hasShell(chosen.image, { ...probe, cluster: ctx.options.cluster })
+    const by = { cluster: ctx.options.cluster, worker: job.worker }
+    const hasShell = yield* ctx.shells.hasShell(chosen.image, { ...probe, ...by })
     const plan = planOf(job, program, chosen, hasShell)
     return "code" in plan ? yield* Effect.fail(plan) : plan
   })

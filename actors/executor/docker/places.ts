@@ -20,8 +20,9 @@ export const findPlaces = (
     ctx.engine.call<ContainerInfo[]>(CALLS.list, () => ctx.engine.docker.listContainers({ all: true, filters })),
     (found) =>
       found
-        // A shell probe names no worker; it is nobody's attempt and removes itself.
         .filter((container) => (container.Labels[LABEL.worker] ?? "") !== "")
+        // A shell probe is nobody's attempt, and removes itself unless its process died.
+        .filter(({ Names }) => !Names.some((name) => ctx.shells.isUnderWay(name.slice(1))))
         .filter((container) => wanted === null || wanted.has(container.Labels[LABEL.worker] ?? ""))
         .map((container) => ({
           containerId: container.Id,

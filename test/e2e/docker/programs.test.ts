@@ -1,6 +1,7 @@
 import { afterAll, expect, it } from "vitest"
+import { runtimeImage } from "../../support/images.ts"
 import { describeWithDocker } from "../../support/require.ts"
-import { bash, file, python, Rig, runtimeProgram } from "./rig.ts"
+import { bash, file, imageProgram, python, Rig, runtimeProgram } from "./rig.ts"
 
 describeWithDocker("what does a program see, and what comes back of it?", (engine) => {
   const rig = new Rig(engine)
@@ -125,5 +126,16 @@ describeWithDocker("what does a program see, and what comes back of it?", (engin
     expect(bytes.length).toBe(800 * 65_536)
     expect(bytes.filter((byte) => byte === 10).length).toBe(800)
     await rig.remove(started)
+  })
+
+  it("the first tasks of an image, all at once, share one look at it, and its files arrive afterwards", async () => {
+    const fresh = new Rig(engine)
+    const image = await runtimeImage(engine, "bash")
+    const jobs = [0, 1, 2, 3].map((slot) => fresh.job(imageProgram(image, ["true"]), {}, { slot }))
+    const places = await Promise.all(jobs.map((job) => fresh.create(job)))
+    expect(new Set(await fresh.left())).toEqual(new Set(places.map(({ containerId }) => containerId)))
+    const seen = await fresh.run(imageProgram(image, ["sh", "-c", "cat x"], { files: [file("x", "arrived")] }))
+    expect(seen.out).toBe("arrived")
+    await fresh.removeAll()
   })
 })
