@@ -1,5 +1,6 @@
 /** The shipped cluster for real, less the containers: nats.conf on three servers, and nodes as compose.yaml starts them. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { get } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, it } from "vitest"
@@ -38,6 +39,15 @@ const env = ({ name }: BrokerPlace, peers: readonly BrokerPlace[]): Readonly<Rec
   ),
 })
 
+/** How a node's metrics are answered to who asks for it by this name, as a scraper in its network does. */
+const scraped = (url: string, host: string): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    get(new URL("/metrics", url.replace(/^ws/, "http")), { headers: { host: `${host}:7411` } }, (answer) => {
+      answer.resume()
+      resolve(answer.statusCode)
+    }).on("error", reject)
+  })
+
 describeWithNats("the cluster of compose.yaml", "newest", (server) => {
   const rig = new NatsRig(server, { nodes: 3, config, env })
   const folder = mkdtempSync(join(tmpdir(), "berth-compose-"))
@@ -52,7 +62,7 @@ describeWithNats("the cluster of compose.yaml", "newest", (server) => {
   /** A node with the command and the environment of its service, on this machine. */
   const launch = (name: string): ServerProcess => {
     const { command, environment } = services[name] ?? { command: [], environment: {} }
-    const flags = command.slice(1).join(" ").replace("--bind 0.0.0.0 ", "").replace("--bind 127.0.0.1 ", "")
+    const flags = command.slice(1).join(" ").replace("--bind 0.0.0.0 ", "")
     const own = flags.replace("--data /data ", "").replace("/run/secrets/tokens", join(folder, "tokens"))
     const broker = (environment["BERTH_NATS"] ?? "")
       .replace(/\$\{(\w+):\?\}/g, (_, variable: keyof typeof PASSWORDS) => PASSWORDS[variable])
@@ -61,7 +71,11 @@ describeWithNats("the cluster of compose.yaml", "newest", (server) => {
       dataDir: join(folder, name),
       executor: "process",
       flags: own.split(" "),
-      env: { BERTH_NATS: broker, BERTH_NATS_MONITOR: rig.monitors.join(",") },
+      env: {
+        BERTH_NATS: broker,
+        BERTH_NATS_MONITOR: rig.monitors.join(","),
+        BERTH_HOSTS: environment["BERTH_HOSTS"] ?? "",
+      },
     })
     running.push(node)
     return node
@@ -75,6 +89,10 @@ describeWithNats("the cluster of compose.yaml", "newest", (server) => {
       const at = await node.ready
       if (at === null) throw new Error(`${name} ended:\n${node.log()}`)
       ready[name] = at
+    }
+    for (const { name } of nodes) {
+      expect(await scraped(ready[name]?.url ?? "", name), name).toBe(200)
+      expect(await scraped(ready[name]?.url ?? "", "elsewhere"), name).toBe(403)
     }
     const token = ready["g1"]?.token ?? ""
     for (const name of ["g1", "g2"]) clients.push(await connect(ready[name]?.url ?? "", { token, deadlineMs: 60_000 }))

@@ -88,6 +88,17 @@ describe("what the README says of the program", () => {
     expect([...known].filter((name) => !told.has(name))).toEqual([])
   })
 
+  it("has gateways of a cluster listen to, and answer under, the names that it tells clients", () => {
+    const [example = ""] = fencesOf(README)
+      .map(({ text }) => text)
+      .filter((text) => /^berth serve .*--role gateway/m.test(text))
+    expect(example).toMatch(/^berth serve .*--role gateway.* --bind 0\.0\.0\.0$/m)
+    const [, hosts = ""] = /BERTH_HOSTS=(\S+)/.exec(example) ?? []
+    const told = [...README.matchAll(/ws:\/\/([a-z0-9]+):7411/g)].map(([, name = ""]) => name)
+    expect(told.length).toBeGreaterThan(1)
+    expect(told.filter((name) => !hosts.split(",").includes(name))).toEqual([])
+  })
+
   it("lists the methods of the interface as it describes itself", () => {
     const { methods } = openRpcDocument("0.0.0") as { readonly methods: readonly { name: string; summary: string }[] }
     const listed = tableAfter(README, "described by `rpc.discover`")

@@ -66,6 +66,14 @@ describe("compose.yaml", () => {
     for (const [, { secrets }] of GATEWAYS) expect(secrets).toEqual(["tokens"])
   })
 
+  it("has each node listen where others of its network reach it, and answer to its name", () => {
+    for (const [name, { command, environment, networks }] of [...GATEWAYS, ...WORKERS]) {
+      expect(command[command.indexOf("--bind") + 1], name).toBe("0.0.0.0")
+      expect(environment?.["BERTH_HOSTS"]?.split(","), name).toContain(name)
+      expect(networks, name).toContain("broker")
+    }
+  })
+
   it("gives nats.conf every variable that it names", () => {
     const named = [...conf.replace(/#.*$/gm, "").matchAll(/(?<!")\$([A-Z]\w*)\b(?!\.)/g)].map((match) => match[1] ?? "")
     expect(named.length).toBeGreaterThan(8)
