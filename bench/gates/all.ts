@@ -1,3 +1,4 @@
+import { clusterGates } from "./cluster.ts"
 import { failpointGates } from "./failpoints.ts"
 import { doorGates } from "./door.ts"
 import type { Gate } from "./gate.ts"
@@ -17,4 +18,5 @@ export const GATES: readonly Gate[] = [
   ...simulatorGates,
   ...doorGates,
   ...outputGates,
+  ...clusterGates,
 ]

@@ -15,7 +15,6 @@ import { CONTAINERS } from "./orders.ts"
 /** `container`: a worker whose programs run on an engine. `broker`: the only one, or one of three. */
 const KINDS = ["worker", "container", "gateway", "leader", "leader", "broker", "everything"] as const
 const KINDS_OF_THREE = ["worker", "container", "gateway", "leader", "broker", "broker", "everything"] as const
-const ROLLED_KINDS = ["worker", "container", "gateway", "leader", "worker"] as const
 type Victim = (typeof KINDS)[number]
 
 export interface KillerOptions {
@@ -24,7 +23,7 @@ export interface KillerOptions {
   readonly kills: number
   readonly pauseMsMax: number
   readonly downMsMax: number
-  /** SIGTERM: nodes are told to stop, one after another, as in an upgrade; the broker is left alone. */
+  /** SIGTERM: all are told to stop and started again, one after another, as in an upgrade; a broker only where there are three. */
   readonly signal: "SIGKILL" | "SIGTERM"
   readonly note: (text: string) => void
   /** False: it would come too early. */
@@ -34,7 +33,7 @@ export interface KillerOptions {
 }
 
 export interface KillReport {
-  /** How often each kind was killed: all the planned kills, when it is told. */
+  /** How often each kind, or each that has a name of its own, was killed: all the planned kills, when it is told. */
   readonly kills: Readonly<Record<string, number>>
   /** Processes that were ended by it. */
   readonly processes: number
@@ -49,10 +48,16 @@ const isMeant = (victim: Victim, { choice, roles }: ClusterNode): boolean => {
   return victim === "container" ? isContainer : roles === victim && !isContainer
 }
 
-/** Each kind once, in an order that chance decides; then all of them again. */
-function orderOf(kinds: readonly Victim[], kills: number, random: Seeded): readonly Victim[] {
-  const order: Victim[] = []
-  while (order.length < kills) order.push(...random.shuffle(kinds))
+/** Somebody is killed and started again. */
+interface Deed {
+  readonly what: string
+  readonly happens: () => Promise<void>
+}
+
+/** Each once, in an order that chance decides; then all of them again. */
+function orderOf(deeds: readonly Deed[], kills: number, random: Seeded): readonly Deed[] {
+  const order: Deed[] = []
+  while (order.length < kills) order.push(...random.shuffle(deeds))
   return order.slice(0, kills)
 }
 
@@ -73,22 +78,25 @@ export async function kill(options: KillerOptions): Promise<KillReport> {
   const endBroker = async (broker: Broker): Promise<void> => {
     if (broker.isRunning) processes += 1
     else faults.push(`broker ${broker.place.name} had ended by itself`)
-    await broker.stop("SIGKILL")
+    await broker.stop(signal)
   }
   const brokersAgain = async (brokers: readonly Broker[]): Promise<void> => {
     for (const broker of brokers) broker.start()
     await Promise.all(brokers.map((broker) => broker.ready()))
   }
-  const killNode = async (victim: Victim): Promise<void> => {
-    // Of leaders the one that leads, usually: the other does nothing that could go wrong.
-    const leading = victim === "leader" && random.whole(0, 2) > 0 ? await cluster.leader() : null
-    const node = leading ?? random.pick(cluster.nodes.filter((candidate) => isMeant(victim, candidate)))
+  const killNode = async (node: ClusterNode): Promise<void> => {
     await endNode(node)
     await down()
     await cluster.again(node)
   }
-  const killBroker = async (): Promise<void> => {
-    const broker = random.pick(cluster.brokers)
+  /** As it runs now: another process after each start. */
+  const named = (name: string) => cluster.nodes.find((node) => node.name === name) as ClusterNode
+  const oneOf = async (victim: Victim): Promise<ClusterNode> => {
+    // Of leaders the one that leads, usually: the other does nothing that could go wrong.
+    const leading = victim === "leader" && random.whole(0, 2) > 0 ? await cluster.leader() : null
+    return leading ?? random.pick(cluster.nodes.filter((candidate) => isMeant(victim, candidate)))
+  }
+  const killBroker = async (broker: Broker): Promise<void> => {
     await endBroker(broker)
     await down()
     await brokersAgain([broker])
@@ -100,19 +108,35 @@ export async function kill(options: KillerOptions): Promise<KillReport> {
     await brokersAgain(brokers)
     await Promise.all(nodes.map((node) => cluster.again(node)))
   }
-  const killed = cluster.brokers.length > 1 ? KINDS_OF_THREE : KINDS
-  const kinds = (signal === "SIGKILL" ? killed : ROLLED_KINDS).filter(
-    (kind) => kind !== "container" || cluster.nodes.some((node) => isMeant(kind, node)),
-  )
-  for (const victim of orderOf(kinds, options.kills, random)) {
+  const byChance = (): readonly Deed[] => {
+    const kinds = (cluster.brokers.length > 1 ? KINDS_OF_THREE : KINDS).filter(
+      (kind) => kind !== "container" || cluster.nodes.some((node) => isMeant(kind, node)),
+    )
+    const deeds: Readonly<Record<Victim, () => Promise<void>>> = {
+      broker: () => killBroker(random.pick(cluster.brokers)),
+      everything: killEverything,
+      worker: async () => killNode(await oneOf("worker")),
+      container: async () => killNode(await oneOf("container")),
+      gateway: async () => killNode(await oneOf("gateway")),
+      leader: async () => killNode(await oneOf("leader")),
+    }
+    return kinds.map((kind) => ({ what: kind, happens: deeds[kind] }))
+  }
+  /** The one broker that there is, nobody can do without. */
+  const inTurn = (): readonly Deed[] => [
+    ...cluster.nodes.map(({ name }) => ({ what: name, happens: () => killNode(named(name)) })),
+    ...(cluster.brokers.length > 1 ? cluster.brokers : []).map((broker) => ({
+      what: broker.place.name,
+      happens: () => killBroker(broker),
+    })),
+  ]
+  for (const { happens, what } of orderOf(signal === "SIGKILL" ? byChance() : inTurn(), options.kills, random)) {
     await sleep(random.whole(pauseMsMax / 4, pauseMsMax))
     while (!mayKill()) await sleep(LOOK_MS)
     const beganMonoMs = performance.now()
-    if (victim === "broker") await killBroker()
-    else if (victim === "everything") await killEverything()
-    else await killNode(victim)
-    kills[victim] = (kills[victim] ?? 0) + 1
-    note(`${signal} ${victim}: serves again after ${Math.round((performance.now() - beganMonoMs) / 100) / 10} s`)
+    await happens()
+    kills[what] = (kills[what] ?? 0) + 1
+    note(`${signal} ${what}: serves again after ${Math.round((performance.now() - beganMonoMs) / 100) / 10} s`)
     options.done()
   }
   return { kills, processes, faults }

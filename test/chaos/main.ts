@@ -1,7 +1,8 @@
 /**
  * `npm run chaos [-- --tasks N --kills N --seed N --brokers 1|3 --rolling]`: the long form of the chaos drill, half of it on one
  * broker and half of it on three unless one is chosen. Prints a report as JSON, exits 1 on any violation. `--rolling` restarts
- * nodes by SIGTERM instead, with programs alone, as processes and in containers, and then each must have begun exactly once.
+ * by SIGTERM instead, one node after another and each of three brokers, with programs alone, as processes and in containers, and
+ * then each must have begun exactly once.
  */
 import { parseArgs } from "node:util"
 import { findDocker } from "../../gateway/provision/engine.ts"

@@ -162,6 +162,13 @@ export async function containersOf(
 }
 
 /** Removes what a drill that failed has left, so that the next one is not disturbed by it. An engine that is away keeps it. */
+/** Ends a container's program from outside, as its worker would never do. */
+export async function killContainer(engine: FoundEngine, name: string): Promise<void> {
+  const path = `/containers/${name}/kill`
+  const { status, text } = await callEngine(engine.address, { method: "POST", path, timeoutMs: 60_000 })
+  if (status !== 204) throw new Error(`${name} could not be killed: ${status} ${text}`)
+}
+
 export async function removeContainersOf(engine: FoundEngine, cluster: string): Promise<void> {
   for (const { name } of await containersOf(engine, cluster).catch(() => [])) {
     const query = [["force", "1"] as const, ["v", "1"] as const]

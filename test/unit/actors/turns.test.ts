@@ -9,6 +9,7 @@ import { workerSubject } from "../../../core/ports/signals.ts"
 import { stateSubject } from "../../../core/record.ts"
 import { makeRig, type Rig } from "../../support/actorRig.ts"
 import { codeOf } from "../../support/code.ts"
+import { attemptResult } from "../../support/fakeProgram.ts"
 import { AT_MS, submitted, updated } from "../../support/task.ts"
 import { until } from "../../support/until.ts"
 
@@ -64,6 +65,7 @@ describe("when several write at once", () => {
     const stale: readonly TaskMessage[] = [
       { type: "phase", epoch: 1, phase: "collecting", nowMs: AT_MS },
       { type: "place", epoch: 1, containerId: "c9", imageDigest: null, policy: null, nowMs: AT_MS },
+      { type: "exit", epoch: 1, result: attemptResult({ epoch: 1 }), nowMs: AT_MS, jitter01: 0 },
       { type: "lose", epoch: 1, cause: "worker", message: "", overlapPossible: false, nowMs: AT_MS, jitter01: 0 },
       adopt,
     ]
