@@ -6,6 +6,8 @@
  *   RC2. A running task whose worker lives but does not hold it, in two passes, is lost.
  *   RC3. A wish to stop is signalled again until the attempt has ended.
  *   RC4. Slots held by the fold equal slots held by the rows; the difference is measured.
+ *   RC5. An attempt of which its living worker says nothing beyond time limit and grace is ended; the worker that finds it ended
+ *        removes what is left of it.
  */
 import { Effect } from "effect"
 import type { Config } from "../../core/config.ts"
@@ -14,9 +16,12 @@ import type { Clock } from "../../core/ports/clock.ts"
 import type { Random } from "../../core/ports/random.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
 import { type Signals, workerSubject } from "../../core/ports/signals.ts"
+import type { Workers } from "../../core/ports/workers.ts"
 import { holdsSlot, type TaskRow } from "../../core/readmodel/row.ts"
+import { resultWithoutExit } from "../../core/task/outcome.ts"
 import type { Turns } from "../turns.ts"
 import type { Dispatcher } from "./dispatcher.ts"
+import { Silences } from "./silence.ts"
 
 const PAGE_ROWS = 500
 
@@ -24,6 +29,7 @@ export interface ReconcilerDeps {
   readonly config: Config
   readonly readModel: ReadModel["Service"]
   readonly signals: Signals["Service"]
+  readonly workers: Workers["Service"]
   readonly turns: Turns["Service"]
   readonly clock: Clock["Service"]
   readonly random: Random["Service"]
@@ -42,6 +48,7 @@ export interface Reconciler {
 
 export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
   const { clock, config, dispatcher, readModel, signals, turns } = deps
+  const silences = new Silences()
   let suspects = new Set<string>()
   let pendingAfterId = ""
   let drift = 0
@@ -51,6 +58,11 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
     repairCount += 1
     deps.onRepair(taskId, what)
   }
+
+  const ifItStillRuns = (turned: Effect.Effect<void, BerthError>): Effect.Effect<void, BerthError> =>
+    Effect.catch(turned, (error) =>
+      error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
+    )
 
   const loseUnheld = (row: TaskRow, worker: string): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
@@ -65,14 +77,24 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
         ...chance,
       })
       repaired(row.state.id, message)
-    }).pipe(
-      Effect.catch((error) =>
-        error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
-      ),
-    )
+    }).pipe(ifItStillRuns)
+
+  const endOverdue = ({ state }: TaskRow, worker: string): Effect.Effect<void, BerthError> =>
+    Effect.gen(function* () {
+      const message = `worker ${worker} said nothing of it for ${config.overdueMs} ms beyond its time limit`
+      const nowMs = clock.nowMs()
+      const result = resultWithoutExit(state, { status: "timeout", reason: "deadline", message, nowMs })
+      const { epoch, id } = state
+      yield* turns.turn(id, { type: "exit", epoch, result, left: true, nowMs, jitter01: deps.random.next01() })
+      repaired(id, message)
+    }).pipe(ifItStillRuns)
 
   const checkRunning = Effect.gen(function* () {
     const unheld = new Set<string>()
+    // Of a registry that does not answer nothing is known, and so nobody is overdue.
+    const registered = yield* Effect.catch(deps.workers.list, () => Effect.succeed([]))
+    const infos = new Map(registered.map((info) => [info.worker, info]))
+    const now = { nowMs: clock.nowMs(), monoMs: clock.monoMs(), overdueMs: config.overdueMs }
     let slotsHeld = 0
     for (let afterId = ""; ; ) {
       const rows = yield* readModel.scan("running", afterId, PAGE_ROWS)
@@ -90,6 +112,7 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
           }
           yield* signals.publish(workerSubject(holder.worker), command).pipe(Effect.ignore)
         }
+        if (silences.isOverdue(row, infos.get(holder.worker), now)) yield* endOverdue(row, holder.worker)
         if (deps.workerHolds(holder.worker, id) !== false) continue
         if (suspects.has(`${id}/${holder.epoch}`)) yield* loseUnheld(row, holder.worker)
         else unheld.add(`${id}/${holder.epoch}`)
@@ -97,6 +120,7 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
       if (rows.length < PAGE_ROWS) break
       afterId = rows.at(-1)?.state.id ?? ""
     }
+    silences.endOfPass()
     suspects = unheld
     return slotsHeld
   })

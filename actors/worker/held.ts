@@ -44,6 +44,8 @@ export interface Held {
   readonly epoch: number
   readonly startedAtMs: number
   readonly overlapPossible: boolean
+  /** Beyond time limit and grace, until it is looked whether somebody else has ended the attempt. */
+  readonly overdueMs: number
   /** Durable bytes of each stream when this holder took over; 0 unless adopted. */
   readonly offsets: Readonly<Record<OutputStream, number>>
   /** The place, once there is one. */

@@ -53,6 +53,7 @@ export const makeSpawn = (
       epoch: holder.epoch,
       startedAtMs: holder.startedAtMs,
       overlapPossible: state.overlapPossible,
+      overdueMs: options.overdueMs,
       offsets,
       place: adopted,
     }

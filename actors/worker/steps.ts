@@ -2,7 +2,7 @@
  * What the steps of an attempt do: each is one effect, run by stepRunner.ts while the machine in attempt.ts is in its state.
  */
 import { Effect } from "effect"
-import { asBerthError, type BerthError } from "../../core/errors.ts"
+import { asBerthError, type BerthError, berthError } from "../../core/errors.ts"
 import { LIMITS } from "../../core/limits.ts"
 import type { Exit, Placement, StopMode } from "../../core/ports/executor.ts"
 import type { AttemptResult } from "../../core/task/result.ts"
@@ -103,7 +103,8 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
       progress: output.progress,
     }
     yield* deps.fenceOpen
-    const exit = yield* adopted ? executor.adopt(job, place, sink, held.offsets) : executor.run(job, place, sink)
+    const ran = adopted ? executor.adopt(job, place, sink, held.offsets) : executor.run(job, place, sink)
+    const exit = yield* Effect.raceFirst(ran, endedByAnother(deps, held))
     yield* hit("run.afterExit")
     return exit
   })
@@ -198,6 +199,21 @@ const REFUSED: Exit = {
   memoryPeakBytes: null,
   value: null,
 }
+
+/**
+ * Fails when the attempt has ended in the log. What takes too long may have been ended by the leader, and nothing else makes an
+ * attempt look of which nothing returns (AT4).
+ */
+const endedByAnother = (deps: Deps, { epoch, job, overdueMs }: Held): Effect.Effect<never, BerthError> =>
+  Effect.gen(function* () {
+    yield* deps.clock.sleep(job.spec.timeoutMs + job.spec.graceMs)
+    for (;;) {
+      yield* deps.clock.sleep(overdueMs)
+      const { state } = yield* persist(deps.turns.load(job.taskId), deps.clock, deps.random)
+      if (state.holder?.epoch !== epoch)
+        return yield* Effect.fail(berthError("WRONG_STATE", `epoch ${epoch} of task ${job.taskId} has ended`))
+    }
+  })
 
 /** True when the log says that our place now belongs to a later epoch. What cannot be known is left to the sweep. */
 const isAdoptedByAnother = (deps: Deps, held: Held, place: Placement): Effect.Effect<boolean, BerthError> =>

@@ -44,7 +44,14 @@ export type TaskMessage =
       readonly containerId: string | null
       readonly overdueMs: number
     } & Now)
-  | ({ readonly type: "exit"; readonly epoch: number; readonly result: AttemptResult } & Now & Chance)
+  | ({
+      readonly type: "exit"
+      readonly epoch: number
+      readonly result: AttemptResult
+      /** True when the end was not seen: what ran may still be there. */
+      readonly left?: boolean
+    } & Now &
+      Chance)
   | ({
       readonly type: "lose"
       readonly epoch: number

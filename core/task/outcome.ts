@@ -114,10 +114,10 @@ export const causeOf = (state: TaskState, event: TaskMessage): LossCause | null 
   return event.left === true && wasNeverFed(state) ? "infrastructure" : event.cause
 }
 
-/** What the holder of a lost attempt may have left running. */
+/** What the holder of an attempt whose end nobody saw may have left running. */
 const leftBy = (state: TaskState, event: TaskMessage): { readonly left?: LeftPlace } => {
   const { holder } = state
-  return event.type === "lose" && event.left === true && holder !== null && !wasNeverFed(state)
+  return "left" in event && event.left === true && holder !== null && !wasNeverFed(state)
     ? { left: { engineId: holder.engineId, runEpoch: holder.runEpoch } }
     : {}
 }

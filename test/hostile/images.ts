@@ -1,7 +1,7 @@
 import { expect } from "vitest"
 import { containersOf } from "../support/engineWitness.ts"
-import { hostileImage, lyingTarImage } from "../support/images.ts"
-import { COMPLETED, type Row } from "./row.ts"
+import { hostileImage, lyingTarImage, sleepingTarImage } from "../support/images.ts"
+import { COMPLETED, type Row, TIMED_OUT } from "./row.ts"
 
 /** Images that set what is not theirs to set, or whose own programs lie. */
 
@@ -36,5 +36,15 @@ export const IMAGES: readonly Row[] = [
       expect(Buffer.from(await scene.berth.client.artifact(seen.id, "fine")).toString()).toBe("fine")
       expect(seen.task.result?.artifactsMissing).not.toBeNull()
     },
+  },
+  {
+    name: "an image whose tar never comes back, so that nothing begins",
+    request: async (scene) => ({
+      image: await sleepingTarImage(scene.engine),
+      command: ["sh", "-c", "echo begun"],
+      timeoutMs: 1_000,
+    }),
+    ends: TIMED_OUT,
+    holds: ({ stdout, wallMs }) => expect([stdout, wallMs]).toEqual(["", null]),
   },
 ]

@@ -50,6 +50,13 @@ const LYING_TAR = `#!/bin/bash
 case "$1" in -x*) exec /bin/busybox tar "$@" ;; esac
 exec /bin/busybox cat /usr/local/lie.tar
 `
+
+/** An image whose `tar` says what it is when it is asked, and never comes back when it is to unpack a program. */
+export const SLEEPING_TAR_IMAGE = "berth-test-sleeping-tar:1"
+const SLEEPING_TAR = `#!/bin/bash
+exec sleep 3600
+`
+
 /** Members that must not come out, before and after one that may. Types as in the header of a tar archive. */
 const LIES: readonly (readonly [path: string, type: string, content: string, link?: string])[] = [
   ["out/../escape", "0", "up"],
@@ -163,30 +170,43 @@ export const shelllessImage = async (engine: FoundEngine): Promise<string> => {
   return SHELLLESS_IMAGE
 }
 
-/** Makes {@link LYING_TAR_IMAGE} from the image of bash; returns its name. */
-export const lyingTarImage = async (engine: FoundEngine): Promise<string> => {
+/** Makes an image like that of bash, but for what a command as root does to it; returns its name. */
+const changedBash = async (engine: FoundEngine, image: string, build: string, env: readonly string[]) => {
   const docker = connect(engine)
   const base = await runtimeImage(engine, "bash")
-  const lie = Buffer.concat([...LIES.map((each) => tarMember(each)), tarMember(["out/terabyte", "0", ""], 2 ** 32)])
-  const recipe = hashOf([base, LYING_TAR, lie.toString("base64")])
-  if ((await labelOf(docker, LYING_TAR_IMAGE)) === recipe) return LYING_TAR_IMAGE
-  // A shell that brings a tar of its own would not ask the image's.
-  const build = `mkdir -p /usr/local/bin && printf %s "$TAR" >/usr/local/bin/tar && chmod 755 /usr/local/bin/tar && printf %s "$LIE" | base64 -d >/usr/local/lie.tar && ln -sf bash /bin/sh`
+  const recipe = hashOf([base, build, env])
+  if ((await labelOf(docker, image)) === recipe) return image
   const container = await docker.createContainer({
     Image: base,
     Entrypoint: ["/bin/bash", "-c", build],
     Cmd: [],
-    Env: [`TAR=${LYING_TAR}`, `LIE=${lie.toString("base64")}`],
+    Env: [...env],
     HostConfig: { NetworkMode: "none" },
   })
   try {
     await container.start()
     const { StatusCode } = (await container.wait()) as { readonly StatusCode: number }
-    if (StatusCode !== 0) throw new Error(`the lying tar cannot be made from ${base}`)
-    const changes = [`LABEL ${RECIPE_LABEL}=${recipe}`, 'ENTRYPOINT ["/bin/sh"]', "ENV TAR= LIE="]
-    await container.commit({ ...parts(LYING_TAR_IMAGE), changes: changes.join("\n") })
+    if (StatusCode !== 0) throw new Error(`${image} cannot be made from ${base}`)
+    const unset = env.map((variable) => `${variable.slice(0, variable.indexOf("="))}=`).join(" ")
+    const changes = [`LABEL ${RECIPE_LABEL}=${recipe}`, 'ENTRYPOINT ["/bin/sh"]', `ENV ${unset}`]
+    await container.commit({ ...parts(image), changes: changes.join("\n") })
   } finally {
     await container.remove({ force: true, v: true })
   }
-  return LYING_TAR_IMAGE
+  return image
 }
+
+// A shell that brings a tar of its own would not ask the image's.
+const PUT_TAR =
+  'mkdir -p /usr/local/bin && printf %s "$TAR" >/usr/local/bin/tar && chmod 755 /usr/local/bin/tar && ln -sf bash /bin/sh'
+
+/** Makes {@link LYING_TAR_IMAGE} from the image of bash; returns its name. */
+export const lyingTarImage = (engine: FoundEngine): Promise<string> => {
+  const lie = Buffer.concat([...LIES.map((each) => tarMember(each)), tarMember(["out/terabyte", "0", ""], 2 ** 32)])
+  const build = `${PUT_TAR} && printf %s "$LIE" | base64 -d >/usr/local/lie.tar`
+  return changedBash(engine, LYING_TAR_IMAGE, build, [`TAR=${LYING_TAR}`, `LIE=${lie.toString("base64")}`])
+}
+
+/** Makes {@link SLEEPING_TAR_IMAGE} from the image of bash; returns its name. */
+export const sleepingTarImage = (engine: FoundEngine): Promise<string> =>
+  changedBash(engine, SLEEPING_TAR_IMAGE, PUT_TAR, [`TAR=${SLEEPING_TAR}`])

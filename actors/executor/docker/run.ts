@@ -25,11 +25,15 @@ import { uidOf } from "./uids.ts"
  *   RU2. Output is read one chunk at a time, so a slow log slows the program down and memory stays flat.
  *   RU3. The time limit is kept in three places: by the watcher inside, by whoever calls `stop`, and here, a little later,
  *        for images without a watcher and programs that killed theirs.
+ *   RU4. An image whose own shell or tar keeps the program from beginning has its place no longer than a program may, and what
+ *        bringing one in may take. What comes before the container runs is the engine's, whose calls have limits of their own.
  */
 
 const NONE: Readonly<Record<OutputStream, number>> = { stdout: 0, stderr: 0 }
 /** For a watcher that does its duty: SIGTERM at the limit, SIGKILL after the grace period. */
 const WATCHER_SLACK_MS = 250
+/** For the shell and the tar of an honest image on a busy machine, with all that a program may bring along. */
+const BEGIN_SLACK_MS = 30_000
 
 export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
   place.containerId === null
@@ -69,6 +73,15 @@ const guardDeadline = (ctx: Context, job: Job, id: string, bootstrapped: boolean
       return ctx.options.clock.sleep(Math.max(0, job.spec.timeoutMs - ranMs) + (bootstrapped ? WATCHER_SLACK_MS : 0))
     }),
     Effect.ignore(stopPlace(ctx, job, id, "deadline")),
+  )
+
+/** RU4. Forked when the container runs; ends with the run. */
+const guardBegin = (ctx: Context, job: Job, id: string, live: Live): Effect.Effect<void> =>
+  Effect.andThen(
+    ctx.options.clock.sleep(job.spec.timeoutMs + BEGIN_SLACK_MS),
+    Effect.suspend(() =>
+      live.beganMonoMs === null ? Effect.ignore(stopPlace(ctx, job, id, "deadline")) : Effect.void,
+    ),
   )
 
 /** Everything that both `run` and `adopt` do around listening. */
@@ -115,6 +128,7 @@ export const runPlace = (
         const stream = new EngineStream(socket)
         live.close = () => stream.close()
         yield* start(ctx, id)
+        yield* Effect.forkScoped(guardBegin(ctx, job, id, live))
         if (bootstrapped) {
           const parts = feedFor(job, plan, { nonce, uid, holdMs: ctx.options.holdMs ?? DEFAULTS.holdMs, secrets })
           // A feed that breaks is told by the bootstrap, which then runs nothing.

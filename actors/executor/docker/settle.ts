@@ -106,12 +106,13 @@ const ended = (ctx: Context, watch: Watch, found: ContainerInspectInfo): Effect.
   const status = found.State.ExitCode
   const oomKilled = found.State.OOMKilled
   const began = live.beganMonoMs
-  const wallMs = began === null ? wallMsOf(found) : Math.round(ctx.options.clock.monoMs() - began)
+  const neverBegan = watch.bootstrapped && !watch.listener.began
+  const ranMs = began === null ? wallMsOf(found) : Math.round(ctx.options.clock.monoMs() - began)
+  const wallMs = neverBegan ? null : ranMs
   if (live.stop === null && !oomKilled) {
     if (found.State.Error !== "" || status === UNSEEN_END)
       return Effect.fail(lost(containerId, `the engine says "${found.State.Error}", exit code ${status}`))
-    if (watch.bootstrapped && !watch.listener.began)
-      return Effect.fail(lost(containerId, `it ended before its program began, with exit code ${status}`))
+    if (neverBegan) return Effect.fail(lost(containerId, `it ended before its program began, with exit code ${status}`))
     if (status === KILLED && !watch.unbroken)
       return Effect.fail(lost(containerId, "it was killed while nobody watched it"))
   }

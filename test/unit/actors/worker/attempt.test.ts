@@ -1,6 +1,7 @@
 /** One attempt in a worker's hands: what is written and removed, in which order, also when something breaks in every step. */
 import { describe, expect, it } from "vitest"
 import { berthError } from "../../../../core/errors.ts"
+import { resultWithoutExit } from "../../../../core/task/outcome.ts"
 import type { TaskMessage } from "../../../../core/task/messages.ts"
 import { type FakeStep } from "../../../support/fakeExecutor.ts"
 import { AT_MS } from "../../../support/task.ts"
@@ -144,6 +145,40 @@ describe("when another epoch has taken over (AT4)", () => {
     expect(await rig.state("t1")).toMatchObject({ status: "running", holder: { worker: "w2", epoch: 2 } })
     expect(rig.executor.containers.has("c-t1-1")).toBe(true)
     expect(rig.crashes).toEqual([])
+  })
+
+  it.each(["before its program began", "while its program runs"])(
+    "one that the leader ended %s lets go of its slot, and its place goes away, though nothing of it returns",
+    async (when) => {
+      const rig = await rigged()
+      if (when === "before its program began") rig.executor.hold("run")
+      // Nothing comes of a wish to stop either.
+      rig.executor.hold("stop")
+      await rig.start("t1", { spec: { timeoutMs: 60_000, graceMs: 5_000 } })
+      await rig.executor.untilCalled("run t1")
+      const state = await rig.state("t1")
+      const end = { status: "timeout", reason: "deadline", message: "overdue", nowMs: AT_MS } as const
+      const exit = { type: "exit", epoch: 1, result: resultWithoutExit(state, end), nowMs: AT_MS, jitter01: 0 } as const
+      await rig.run(rig.turns.turn("t1", exit))
+      await rig.manual.advance(60_000 + 5_000)
+      expect(rig.worker.heldCount()).toBe(1)
+      await rig.manual.advance(1_000)
+      await rig.untilIdle()
+      expect([rig.executor.containers.size, rig.crashes]).toEqual([0, []])
+      expect((await rig.state("t1")).result?.message).toBe("overdue")
+    },
+  )
+
+  it("one that nobody ended goes on, however long it takes", async () => {
+    const rig = await rigged()
+    rig.executor.hold("stop")
+    await rig.start("t1", { spec: { timeoutMs: 1_000, graceMs: 0 } })
+    const program = await rig.executor.run1("t1")
+    rig.fail("last", { type: "refused", times: 3 })
+    await rig.manual.advance(60_000)
+    expect(rig.worker.heldCount()).toBe(1)
+    program.exit()
+    expect(await rig.untilRest("t1")).toMatchObject({ status: "completed" })
   })
 
   it("a place of one's own that nobody adopted goes away", async () => {
