@@ -6,7 +6,7 @@ import type { Context } from "./context.ts"
 import { followLog, relisten } from "./log.ts"
 import { unpausePlace } from "./pause.ts"
 import { placeId, runPlace, watched } from "./run.ts"
-import { inspectPatiently, lost, settle, type Watch } from "./settle.ts"
+import { gone, inspectPatiently, patiently, settle, type Watch } from "./settle.ts"
 
 /**
  * Takes over a container that a predecessor made (EX4), in whatever state it is.
@@ -29,10 +29,10 @@ export const adoptPlace = (
   Effect.gen(function* () {
     const id = yield* placeId(place)
     const found = yield* inspectPatiently(ctx, id)
-    if (found === null) return yield* Effect.fail(lost(id, "it does not exist any more"))
+    if (found === null) return yield* gone(id)()
     if (found.State.Status === "created") return yield* runPlace(ctx, job, place, sink)
     // Its worker's fence held it; it is ours now.
-    if (found.State.Paused) yield* unpausePlace(ctx, id)
+    if (found.State.Paused) yield* patiently(ctx, unpausePlace(ctx, id))
     const live = ctx.live.of(id)
     Latch.openUnsafe(live.fed)
     const bootstrapped = found.Config.OpenStdin

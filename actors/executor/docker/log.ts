@@ -8,7 +8,7 @@ import type { Context } from "./context.ts"
 import { EngineStream } from "./engineStream.ts"
 import { type Heard, Listener } from "./listen.ts"
 import { nonceOf } from "./names.ts"
-import { settle, type Watch } from "./settle.ts"
+import { gone, patiently, settle, type Watch } from "./settle.ts"
 
 /**
  * Follows a container from the log that the engine keeps, as an adopter does, and whoever lost the attached stream.
@@ -24,27 +24,30 @@ export type Place = Pick<Watch, "job" | "containerId" | "live" | "bootstrapped">
 /** Without markers, the only sign of a log that may have lost its beginning is its size. */
 const WHOLE_LOG_BYTES_MAX = 3.5 * 1024 * 1024
 
+/** A log is waited for as its container is (ST3), and gone with it. */
 const openLog = (ctx: Context, place: Place, input: { readonly follow: boolean; readonly sinceS: string | null }) => {
   // The engine takes a fraction here, which its client's type does not know.
   const since = input.sinceS === null ? {} : { since: input.sinceS as unknown as number }
   const options = { stdout: true, stderr: true, ...since }
   const container = ctx.engine.docker.getContainer(place.containerId)
-  const open = async (): Promise<EngineStream | Buffer> =>
+  const open = async (): Promise<EngineStream> =>
     input.follow
       ? new EngineStream((await container.logs({ ...options, follow: true })) as Readable)
-      : await container.logs({ ...options, follow: false })
-  return Effect.acquireRelease(
-    Effect.map(ctx.engine.call(CALLS.logs, open), (opened) =>
-      opened instanceof EngineStream ? opened : EngineStream.of(opened),
-    ),
-    (stream) => Effect.sync(() => stream.close()),
+      : EngineStream.of(await container.logs({ ...options, follow: false }))
+  const asked = ctx.engine.call<EngineStream | null>(CALLS.logs, open, { 404: () => null, 409: () => null })
+  const opened = Effect.acquireRelease(asked, (stream) => Effect.sync(() => stream?.close()))
+  return Effect.flatMap(patiently(ctx, opened), (stream) =>
+    stream === null ? gone(place.containerId)() : Effect.succeed(stream),
   )
 }
 
 /** The engine's clock, as `since` wants it: seconds with a fraction. */
 const engineNowS = (ctx: Context): Effect.Effect<string, BerthError> =>
   Effect.map(
-    ctx.engine.call(CALLS.info, () => ctx.engine.docker.info() as Promise<{ SystemTime: string }>),
+    patiently(
+      ctx,
+      ctx.engine.call(CALLS.info, () => ctx.engine.docker.info() as Promise<{ SystemTime: string }>),
+    ),
     ({ SystemTime }) => {
       const fraction = /\.(\d+)/.exec(SystemTime)?.[1] ?? "0"
       return `${Math.floor(Date.parse(SystemTime) / 1_000)}.${fraction.padEnd(9, "0").slice(0, 9)}`

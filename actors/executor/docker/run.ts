@@ -14,7 +14,7 @@ import type { Live } from "./live.ts"
 import { nonceOf } from "./names.ts"
 import { DEFAULTS } from "./options.ts"
 import { feedFor, type Plan } from "./plan.ts"
-import { lost, settle, type Watch } from "./settle.ts"
+import { gone, settle, type Watch } from "./settle.ts"
 import { stopPlace } from "./stop.ts"
 import { uidOf } from "./uids.ts"
 
@@ -39,8 +39,6 @@ export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
   place.containerId === null
     ? Effect.fail(berthError("INTERNAL", "a container's id is missing from its placement"))
     : Effect.succeed(place.containerId)
-
-const gone = (id: string) => () => Effect.fail(lost(id, "it does not exist any more"))
 
 const attach = (ctx: Context, id: string, feeds: boolean) => {
   const options = { stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }

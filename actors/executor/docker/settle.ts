@@ -45,17 +45,27 @@ export const lost = (containerId: string, why: string): BerthError =>
     hint: "The attempt ended with its container and is not counted; it starts again.",
   })
 
-/** ST3. */
-export const inspectPatiently = (ctx: Context, id: string): Effect.Effect<ContainerInspectInfo | null, BerthError> =>
+/** What an engine's answer means that does not have the container any more. */
+export const gone = (containerId: string) => (): Effect.Effect<never, BerthError> =>
+  Effect.fail(lost(containerId, "it does not exist any more"))
+
+/** ST3. @param asked - safe to repeat */
+export const patiently = <A, R>(
+  ctx: Context,
+  asked: Effect.Effect<A, BerthError, R>,
+): Effect.Effect<A, BerthError, R> =>
   Effect.suspend(() => {
     const untilMs = ctx.options.clock.monoMs() + ENGINE_WAIT_MS_MAX
-    const ask: Effect.Effect<ContainerInspectInfo | null, BerthError> = Effect.catch(ctx.inspect(id), (error) =>
+    const ask: Effect.Effect<A, BerthError, R> = Effect.catch(asked, (error) =>
       error.retryable && ctx.options.clock.monoMs() < untilMs
         ? Effect.andThen(ctx.options.clock.sleep(ENGINE_WAIT_STEP_MS), ask)
         : Effect.fail(error),
     )
     return ask
   })
+
+export const inspectPatiently = (ctx: Context, id: string): Effect.Effect<ContainerInspectInfo | null, BerthError> =>
+  patiently(ctx, ctx.inspect(id))
 
 const restedState = (ctx: Context, id: string): Effect.Effect<ContainerInspectInfo | null, BerthError> =>
   Effect.gen(function* () {
@@ -90,8 +100,7 @@ export const settle = (
     // An engine that goes away ends its streams as cleanly as a program does; only one that still answers saw the end.
     const witnessed = clean && (yield* Effect.isSuccess(ctx.inspect(containerId)))
     const found = yield* clean ? restedState(ctx, containerId) : inspectPatiently(ctx, containerId)
-    if (found === null || found.State.Dead || found.State.Status === "removing")
-      return yield* Effect.fail(lost(containerId, "it does not exist any more"))
+    if (found === null || found.State.Dead || found.State.Status === "removing") return yield* gone(containerId)()
     if (found.State.Running || watch.source === "attached") {
       const unbroken = watch.unbroken && witnessed && !found.State.Running
       const offsets = { stdout: listener.seenBytes("stdout"), stderr: listener.seenBytes("stderr") }

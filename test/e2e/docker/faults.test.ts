@@ -104,6 +104,20 @@ describeWithDocker("what if the engine, or the way to it, fails?", (engine) => {
     expect(started.sink.text("stdout")).toBe("up\ndone\n")
   })
 
+  it("the engine is away again when its log is asked for, and its clock: the end comes as usual", async () => {
+    const more = "import sys\nfor i in range(160): sys.stdout.write('x' * 65535 + '\\n')\n"
+    const started = await rig.start(
+      python(`${more}print('up', file=sys.stderr, flush=True); import time; time.sleep(2); sys.exit(6)`),
+    )
+    await started.sink.untilText("stderr", "up")
+    let [logs, infos] = [0, 0]
+    wire.cutWhen = (sent) =>
+      (sent.includes("/logs?") && (logs += 1) <= 2) || (sent.includes("/info") && (infos += 1) <= 2)
+    wire.cutAll()
+    expect(await started.exit).toMatchObject({ status: "failed", exitCode: 6 })
+    expect([logs > 2, infos > 2]).toEqual([true, true])
+  })
+
   it("the program is cut off while it is fed: nothing of it runs, and that is nobody's attempt", async () => {
     const big = { path: "big.bin", content: "x".repeat(4_000_000), encoding: "utf8" as const, executable: false }
     const job = rig.job(bash("echo ran", { files: [big] }))
