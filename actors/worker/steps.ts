@@ -62,7 +62,7 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
   let overtaken = false
   const turn = (message: TaskMessage) => persist(deps.turns.turn(job.taskId, message), deps.clock, deps.random)
 
-  const lossOf = (cause: LossCause, message: string): TaskMessage => ({
+  const lossOf = (cause: LossCause, message: string): Extract<TaskMessage, { type: "lose" }> => ({
     type: "lose",
     epoch: held.epoch,
     cause,
@@ -145,7 +145,9 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
       return yield* end({ ...REFUSED, message: error.message }, { artifacts: [], missing: null })
     }
     yield* persist(output.finish, deps.clock, deps.random)
-    yield* turn(lossOf("infrastructure", error.message))
+    // Whether what runs in a place can be removed is seen only later, and by nobody who starts it on another engine.
+    const left = held.place !== null && held.place.containerId !== null
+    yield* turn({ ...lossOf("infrastructure", error.message), left })
     deps.metrics.lost("infrastructure")
   })
 

@@ -85,6 +85,25 @@ describe("when the backend fails", () => {
     expect(await factsOf(rig)).toEqual(["submitted", "started", "placed", "output", "lost"])
   })
 
+  it.each([
+    ["engine-2", true],
+    ["engine-1", false],
+  ] as const)(
+    "while the program runs, and nobody can remove it: a start on %s says that the two may overlap: %s",
+    async (engineId, overlapPossible) => {
+      const rig = await rigged()
+      rig.executor.failWith("remove", down)
+      await rig.start("t1")
+      ;(await rig.executor.run1("t1")).fail(down)
+      const { left, wakeAtMs } = await rig.untilPhase("t1", "retrying")
+      expect(left).toEqual([{ engineId: "engine-1", runEpoch: 1 }])
+      await rig.run(rig.turns.turn("t1", { type: "wake", wakeAtMs: wakeAtMs ?? 0, nowMs: AT_MS }))
+      const start = { type: "start", epoch: 2, worker: "w2", engineId, admission: 1, overdueMs: 1 } as const
+      await rig.run(rig.turns.turn("t1", { ...start, nowMs: AT_MS }))
+      expect(await rig.state("t1")).toMatchObject({ status: "running", overlapPossible, workerDeaths: 0 })
+    },
+  )
+
   it("in `remove`: it is tried until the engine takes it, and the slot stays taken", async () => {
     const rig = await rigged()
     rig.executor.failWith("remove", down)
