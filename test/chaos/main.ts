@@ -3,10 +3,12 @@
  * broker and half of it on three unless one is chosen. Prints a report as JSON, exits 1 on any violation. `--rolling` restarts
  * by SIGTERM instead, one node after another and each of three brokers, with programs alone, as processes and in containers, and
  * then each must have begun exactly once.
+ * Without an engine there are no containers in it, unless BERTH_REQUIRE names docker: then that is a failure.
  */
 import { parseArgs } from "node:util"
 import { findDocker } from "../../gateway/provision/engine.ts"
 import { findNats } from "../../gateway/provision/nats.ts"
+import { required } from "../../gateway/provision/request.ts"
 import { chosenSeed, seeded } from "../support/seeded.ts"
 import { chaos, type ChaosReport } from "./chaos.ts"
 
@@ -20,10 +22,12 @@ const { values } = parseArgs({
   },
 })
 const note = (text: string): void => void process.stderr.write(`${text}\n`)
+const engine = await findDocker()
+if (engine === null && required().includes("docker"))
+  throw new Error("BERTH_REQUIRE names docker, but no engine answers; see npm run provision")
+if (engine === null) note("no engine answers: no containers")
 const [server] = await findNats()
 if (server === undefined) throw new Error("no nats-server was found: npm run provision -- nats")
-const engine = await findDocker()
-if (engine === null) note("no engine answers: no containers")
 const parts = values.brokers.split(",").map((count): 1 | 3 => {
   if (count !== "1" && count !== "3") throw new Error(`there can be 1 broker or 3, not ${count}`)
   return count === "3" ? 3 : 1

@@ -1,8 +1,11 @@
 /** The short form of `npm run chaos`: a cluster on one broker, then one on three, of which one is killed at a time; then its rolling form. */
+import { join } from "node:path"
 import { expect, it } from "vitest"
+import { runCommand } from "../../gateway/provision/command.ts"
 import { chaos, type ChaosReport } from "../chaos/chaos.ts"
 import { describeWithNats, engineIfAny } from "../support/require.ts"
 import { chosenSeed, seeded } from "../support/seeded.ts"
+import { ROOT } from "../support/sourceTree.ts"
 
 /** 20 kills and 2,000 tasks. Containers cost most, and do not ask how many brokers there are. */
 const ROUNDS = [
@@ -69,4 +72,13 @@ describeWithNats("a restart of everything, one node and one broker after another
     for (const { beginsSeen, tasks } of Object.values(report.told)) expect(beginsSeen).toBe(tasks)
     if (engine !== null) expect(report.told.engine.tasks).toBeGreaterThan(0)
   })
+})
+
+it("is a required engine that does not answer a failure of `npm run chaos`, before anything is killed?", async () => {
+  const argv = [process.execPath, join(ROOT, "node_modules/tsx/dist/cli.mjs"), "test/chaos/main.ts"] as const
+  const env = { DOCKER_HOST: "unix:///nowhere/docker.sock", BERTH_REQUIRE: "docker" }
+  const few = ["--kills", "0", "--tasks", "1", "--brokers", "1"]
+  const { code, stderr } = await runCommand([...argv, ...few], { timeoutMs: 120_000, cwd: ROOT, env })
+  expect(stderr).toContain("BERTH_REQUIRE names docker, but no engine answers")
+  expect(code).toBe(1)
 })
