@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream"
 import { Effect } from "effect"
-import type { BerthError } from "../../../core/errors.ts"
+import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { Job, Placement } from "../../../core/ports/executor.ts"
 import type { Artifact } from "../../../core/task/result.ts"
 import { ArtifactTar } from "./artifactTar.ts"
@@ -35,6 +35,14 @@ const openTar = (ctx: Context, id: string): Effect.Effect<Readable | null, Berth
     { 404: () => null, 409: () => null },
   )
 
+/** One that ended took its files along; one that the fence holds still has them. */
+const withoutTar = (ctx: Context, id: string): Effect.Effect<Collected, BerthError> =>
+  Effect.flatMap(ctx.inspect(id), (found) =>
+    found?.State.Running === true
+      ? Effect.fail(berthError("BACKEND_UNAVAILABLE", "the container is held; its files can be taken when it goes on"))
+      : Effect.succeed(nothing("the container had already ended")),
+  )
+
 export const collectPlace = (
   ctx: Context,
   job: Job,
@@ -46,7 +54,7 @@ export const collectPlace = (
     const id = yield* placeId(place)
     if (ctx.live.of(id).killed) return nothing("the program had to be killed together with its container")
     const socket = yield* openTar(ctx, id)
-    if (socket === null) return nothing("the container had already ended")
+    if (socket === null) return yield* withoutTar(ctx, id)
     const tar = new ArtifactTar()
     const artifacts: Artifact[] = []
     yield* Effect.acquireUseRelease(

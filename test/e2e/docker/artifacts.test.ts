@@ -73,4 +73,15 @@ describeWithDocker("which files come back?", (engine) => {
     expect(await brief.collect(started)).toMatchObject({ artifacts: [], missing: "the container had already ended" })
     await Effect.runPromise(brief.executor.remove(started.job, started.place))
   })
+
+  it("of a program that the fence holds they are not missing: they can be taken when it goes on", async () => {
+    const started = await rig.start(python("open('out/x','w').write('kept')"), { artifacts: true })
+    await started.exit
+    await Effect.runPromise(rig.executor.pause(started.place))
+    await expect(rig.collect(started)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true })
+    await Effect.runPromise(rig.executor.unpause(started.place))
+    const { kept, missing } = await rig.collect(started)
+    expect([kept.get("x")?.toString(), missing]).toEqual(["kept", null])
+    await rig.remove(started)
+  })
 })
