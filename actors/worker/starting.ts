@@ -6,7 +6,6 @@ import { type BerthError, berthError } from "../../core/errors.ts"
 import type { Delivery } from "../../core/ports/queue.ts"
 import { isStartable, leftOn, type TaskState } from "../../core/task/state.ts"
 import { persist } from "../persist.ts"
-import { refuse } from "./giveBack.ts"
 import type { Entry, Hands } from "./hands.ts"
 import type { WorkerOptions } from "./options.ts"
 import type { Spawn } from "./spawn.ts"
@@ -48,14 +47,7 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
   const begin = Effect.fnUntraced(function* (state: TaskState, ack: Delivery["ack"], entry: Entry) {
     yield* ack.pipe(Effect.ignore)
     yield* failpoints.hit("start.afterAck")
-    yield* spawn(state, entry, null, ZERO).pipe(
-      Effect.catch((error) =>
-        Effect.ensuring(
-          refuse(deps, state, error),
-          Effect.sync(() => hands.release(state.id)),
-        ),
-      ),
-    )
+    yield* spawn(state, entry, null, ZERO)
   })
 
   const start = Effect.fnUntraced(function* ({ ack, wakeUp }: Delivery, entry: Entry) {

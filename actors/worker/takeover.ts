@@ -8,6 +8,7 @@
  *   TA4. Only places of this cluster that the log does not hold are swept (labels find candidates, the log binds).
  *   TA5. Where there are other workers, what this one cannot adopt is left to the leader: it runs on another engine, or nobody
  *        here can say that it has ended.
+ *   TA6. An adoption that is in the log although its answer was lost is gone on with: the log names this worker already.
  */
 import { Effect } from "effect"
 import type { BerthError } from "../../core/errors.ts"
@@ -46,7 +47,10 @@ export interface TakeoverDeps {
   readonly onLost: (cause: LossCause) => void
 }
 
-/** Bytes of each stream that are durable without a hole from the run's beginning. */
+/**
+ * Bytes of each stream that are durable without a hole from the run's beginning. Readers drop what an earlier epoch writes after
+ * a later one was recorded, so it does not count.
+ */
 export const durableOffsets = (
   log: EventLog["Service"],
   taskId: string,
@@ -54,10 +58,13 @@ export const durableOffsets = (
 ): Effect.Effect<Readonly<Record<OutputStream, number>>, BerthError> =>
   Effect.gen(function* () {
     const offsets: Record<OutputStream, number> = { stdout: 0, stderr: 0 }
+    let epochMin = runEpoch
     for (let afterSeq: Seq = 0; ; ) {
       const entries = yield* log.readTask(taskId, afterSeq, PAGE_ENTRIES)
-      for (const { record } of entries)
-        if (record.kind === "output" && record.epoch >= runEpoch) extend(offsets, record)
+      for (const { record } of entries) {
+        if (record.kind === "task") epochMin = Math.max(epochMin, record.state.epoch)
+        if (record.kind === "output" && record.epoch >= epochMin) extend(offsets, record)
+      }
       if (entries.length < PAGE_ENTRIES) return offsets
       afterSeq = entries.at(-1)?.seq ?? afterSeq
     }
@@ -101,6 +108,17 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
         deps.onLost(cause)
       })
 
+    const goOn = Effect.fnUntraced(function* (
+      state: TaskState,
+      holder: Holder,
+      containerId: string,
+      offsets: Readonly<Record<OutputStream, number>>,
+    ) {
+      const place: Placement = { containerId, imageDigest: holder.imageDigest, policy: holder.policy }
+      yield* worker.adopt(state, place, offsets)
+      deps.onAdopted()
+    })
+
     const adopt = Effect.fnUntraced(function* (state: TaskState, holder: Holder, containerId: string) {
       const offsets = yield* durableOffsets(log, state.id, holder.runEpoch)
       yield* failpoints.hit("adopt.beforeAppend")
@@ -113,9 +131,14 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
         nowMs: clock.nowMs(),
       })
       yield* failpoints.hit("adopt.afterAppend")
-      const place: Placement = { containerId, imageDigest: holder.imageDigest, policy: holder.policy }
-      yield* worker.adopt(adopted.state, place, offsets)
-      deps.onAdopted()
+      yield* goOn(adopted.state, holder, containerId, offsets)
+    })
+
+    /** TA6. */
+    const goOnWithOurs = Effect.fnUntraced(function* (state: TaskState, holder: Holder) {
+      if (holder.containerId === null || worker.holds(state.id)) return
+      const offsets = yield* durableOffsets(log, state.id, holder.runEpoch)
+      yield* goOn(state, holder, holder.containerId, offsets)
     })
 
     /** TA3. One list for all; a backend that does not answer is believed to have everything. */
@@ -155,9 +178,12 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
 
     const look = (taskId: string): Effect.Effect<void, BerthError> =>
       turns.load(taskId).pipe(
-        Effect.flatMap(({ state }) =>
-          state.holder !== null && isGone(state.holder.worker) ? settle(state, state.holder) : Effect.void,
-        ),
+        Effect.flatMap(({ state }) => {
+          const { holder } = state
+          if (holder === null) return Effect.void
+          if (holder.worker === worker.name) return goOnWithOurs(state, holder)
+          return isGone(holder.worker) ? settle(state, holder) : Effect.void
+        }),
         Effect.catch((error) =>
           error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
         ),

@@ -16,10 +16,10 @@ import type { TaskState } from "../../core/task/state.ts"
 import { RESTART_INTENSITY } from "../../core/policy/supervise.ts"
 import type { HeldPlace } from "./fence.ts"
 import type { Held } from "./held.ts"
-import { handBack } from "./giveBack.ts"
+import { handBack, refuse } from "./giveBack.ts"
 import { Hands } from "./hands.ts"
 import type { WorkerOptions, WorkerSignal } from "./options.ts"
-import { makeSpawn } from "./spawn.ts"
+import { makeSpawn, type Spawn } from "./spawn.ts"
 import { makeDirect } from "./direct.ts"
 import { makeAccept } from "./starting.ts"
 import { startSupervisor } from "./supervisor.ts"
@@ -104,7 +104,15 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       return true
     }
 
-    const spawn = makeSpawn(options, supervisor, () => closing)
+    const spawnSound = makeSpawn(options, supervisor, () => closing)
+    /** What cannot be spawned, now or ever, ends and leaves these hands. */
+    const spawn: Spawn = (state, ...how) =>
+      Effect.catch(spawnSound(state, ...how), (error) =>
+        Effect.ensuring(
+          refuse(deps, state, error),
+          Effect.sync(() => hands.release(state.id)),
+        ),
+      )
 
     const accept = makeAccept({
       options,

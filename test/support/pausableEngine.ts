@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { berthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import type { Exit, ExecutorShape, Job, Placement } from "../../core/ports/executor.ts"
+import type { OutputStream } from "../../core/words.ts"
 import { exitOf } from "./fakeExecutor.ts"
 
 interface Container {
@@ -29,6 +30,8 @@ export interface PausableEngine {
   readonly overlaps: string[]
   /** What happened, in order. */
   readonly events: string[]
+  /** From where the output of each container was asked for by who adopted it last. */
+  readonly adoptedAt: ReadonlyMap<string, Readonly<Record<OutputStream, number>>>
 }
 
 /** @param runMs - how long each program runs while it is not held */
@@ -36,6 +39,7 @@ export function pausableEngine(clock: Clock["Service"], runMs: number): Pausable
   const containers = new Map<string, Container>()
   const overlaps: string[] = []
   const events: string[] = []
+  const adoptedAt = new Map<string, Readonly<Record<OutputStream, number>>>()
 
   const tell = (container: Container): void => {
     for (const look of [...container.changed]) look()
@@ -114,9 +118,10 @@ export function pausableEngine(clock: Clock["Service"], runMs: number): Pausable
           yield* sink.began
           return yield* followed(place)
         }),
-      adopt: (_job, place, sink) =>
+      adopt: (_job, place, sink, offsets) =>
         Effect.gen(function* () {
           const container = yield* asked(() => find(place))
+          adoptedAt.set(place.containerId ?? "", offsets)
           if (container?.state === "paused") runs(container, "unpause")
           yield* sink.began
           return yield* followed(place)
@@ -167,5 +172,5 @@ export function pausableEngine(clock: Clock["Service"], runMs: number): Pausable
         ),
     }
   }
-  return { executorOf, containers, overlaps, events }
+  return { executorOf, containers, overlaps, events, adoptedAt }
 }

@@ -7,7 +7,7 @@ import { isSurelyGone, thisProcess } from "../../../../actors/worker/hostProcess
 import { berthError } from "../../../../core/errors.ts"
 import { type WorkerLeaseData, workerLeaseName } from "../../../../core/workerLease.ts"
 import { LEASE_MS, leaseScenes } from "../../../support/leaseScene.ts"
-import { AT_MS } from "../../../support/task.ts"
+import { AT_MS, printed } from "../../../support/task.ts"
 
 const scene = leaseScenes(afterEach)
 const here = await Effect.runPromise(thisProcess)
@@ -74,6 +74,25 @@ describe("what was left on this engine", () => {
     expect(await holderOf(it)).toMatchObject({ worker: fresh.role.worker.name, epoch: 2, runEpoch: 1 })
     expect(it.engine.containers.get("e1/t1-1")?.state).toBe("running")
     expect(await it.rig.run(it.rig.leases.read("w.old"))).toBeNull()
+  })
+
+  it("PD1 and whose adoption is in the log though its answer was lost is in the hands that the log names", async () => {
+    const it = await left({ process: dead })
+    const { rig } = it
+    await rig.run(rig.log.appendOutput("t1", printed("before")))
+    // By then the predecessor's last words have come: they do not count.
+    const late = rig.store.log.appendOutput("t1", printed(" and late", 6))
+    rig.fail("append", { type: "replyLost", times: 1, meanwhile: late })
+    rig.fail("after")
+    let fresh: Awaited<ReturnType<typeof it.start>> | null = null
+    void it.start("e1").then((worker) => (fresh = worker))
+    await rig.advanceUntil(() => fresh !== null, "a worker")
+    const { counts, role } = fresh as unknown as Awaited<ReturnType<typeof it.start>>
+    expect(await holderOf(it)).toMatchObject({ worker: role.worker.name, epoch: 2, runEpoch: 1 })
+    expect([role.worker.heldCount(), counts.get("adopted")]).toEqual([1, 1])
+    expect(it.engine.adoptedAt.get("e1/t1-1")).toEqual({ stdout: 6, stderr: 0 })
+    await rig.manual.advance(3 * LEASE_MS)
+    expect(await rig.state("t1")).toMatchObject({ status: "running", epoch: 2, workerDeaths: 0 })
   })
 
   it.each([["one that said that it goes", { detached: true }]] as const)("PD1 by %s is adopted", async (_, data) => {

@@ -103,6 +103,16 @@ describe("a program that runs", () => {
     expect(await rig.untilRest("t1")).toMatchObject({ status: "cancelled" })
   })
 
+  it("and that cannot be gone on with for good ends, and its slot is free", async () => {
+    const rig = await rigged()
+    await rig.startedBy("t1", "w1", true)
+    const damaged = Effect.fail(berthError("STORE_CORRUPT", "its program is damaged"))
+    Object.assign(rig.programs, { load: () => damaged })
+    await rig.takeOver()
+    expect((await rig.untilRest("t1")).result).toMatchObject({ reason: "refused", message: "its program is damaged" })
+    expect(rig.worker.heldCount()).toBe(0)
+  })
+
   it("of a worker that lives is left alone", async () => {
     const rig = await rigged()
     await rig.startedBy("t1", "w3", true)
@@ -174,6 +184,16 @@ describe("from where does output go on?", () => {
     await chunk("stdout", 99, 5, 4)
     expect(await rig.run(durableOffsets(rig.log, "t1", 3))).toEqual({ stdout: 20, stderr: 3 })
     expect(await rig.run(durableOffsets(rig.log, "t1", 9))).toEqual({ stdout: 0, stderr: 0 })
+  })
+
+  it("what a predecessor wrote after it was taken over from is dropped by every reader, and so it does not count", async () => {
+    const rig = await rigged()
+    await rig.startedBy("t1", "w1", true)
+    await rig.run(rig.log.appendOutput("t1", printed("before")))
+    const adopt = { type: "adopt", epoch: 1, worker: "w3", containerId: "c-t1-1", overdueMs: 1, nowMs: AT_MS } as const
+    await rig.run(rig.turns.turn("t1", adopt))
+    await rig.run(rig.log.appendOutput("t1", printed(" and late", 6)))
+    expect(await rig.run(durableOffsets(rig.log, "t1", 1))).toEqual({ stdout: 6, stderr: 0 })
   })
 
   it("also over several pages", async () => {
