@@ -17,6 +17,8 @@ export interface CliInput {
   readonly isTty: boolean
   /** Everything until its end; rejects with TOO_LARGE beyond `bytesMax`. */
   readonly readAll: (bytesMax: number) => Promise<Uint8Array>
+  /** What is typed until Ctrl-D, which the terminal does not show; the same as `readAll` where it is none. */
+  readonly readHidden: (bytesMax: number) => Promise<Uint8Array>
 }
 
 export type CliSignal = "SIGINT" | "SIGTERM"

@@ -1,12 +1,16 @@
 import type { Readable, Writable } from "node:stream"
 import { berthError } from "../../core/errors.ts"
+import { type RawTerminal, readHidden } from "./hidden.ts"
 import { type CliInput, type CliOutput, type CliSignal, type CliTerminal, OutputGone } from "./host.ts"
 
 /** What this takes of a Node process. */
 export interface TerminalProcess {
   readonly stdout: Writable & { readonly isTTY?: boolean }
   readonly stderr: Writable & { readonly isTTY?: boolean }
-  readonly stdin: Readable & { readonly isTTY?: boolean }
+  /** One that is a terminal can be made raw. */
+  readonly stdin: Readable & { readonly isTTY?: boolean } & Partial<Pick<RawTerminal, "setRawMode">>
+  readonly pid: number
+  readonly kill: (pid: number, signal: CliSignal) => unknown
   readonly on: (signal: CliSignal, listener: () => void) => unknown
   readonly off: (signal: CliSignal, listener: () => void) => unknown
 }
@@ -15,7 +19,7 @@ export interface TerminalProcess {
 export const processTerminal = (process: TerminalProcess): CliTerminal => ({
   stdout: output(process.stdout),
   stderr: output(process.stderr),
-  stdin: input(process.stdin),
+  stdin: input(process),
   onSignal: (handler) => {
     const interrupt = () => handler("SIGINT")
     const terminate = () => handler("SIGTERM")
@@ -43,20 +47,26 @@ function output(stream: Writable & { readonly isTTY?: boolean }): CliOutput {
   }
 }
 
-function input(stream: Readable & { readonly isTTY?: boolean }): CliInput {
+function input(process: TerminalProcess): CliInput {
+  const { stdin } = process
+  const readAll = async (bytesMax: number): Promise<Uint8Array> => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    for await (const chunk of stdin) {
+      const buffer = Buffer.from(chunk as Buffer | string)
+      bytes += buffer.length
+      if (bytes > bytesMax)
+        throw berthError("TOO_LARGE", `standard input is larger than ${bytesMax} bytes`, { path: "--stdin" })
+      chunks.push(buffer)
+    }
+    return Buffer.concat(chunks)
+  }
+  const canHide = (stream: Readable): stream is RawTerminal =>
+    "setRawMode" in stream && typeof stream.setRawMode === "function"
   return {
-    isTty: stream.isTTY === true,
-    readAll: async (bytesMax) => {
-      const chunks: Buffer[] = []
-      let bytes = 0
-      for await (const chunk of stream) {
-        const buffer = Buffer.from(chunk as Buffer | string)
-        bytes += buffer.length
-        if (bytes > bytesMax)
-          throw berthError("TOO_LARGE", `standard input is larger than ${bytesMax} bytes`, { path: "--stdin" })
-        chunks.push(buffer)
-      }
-      return Buffer.concat(chunks)
-    },
+    isTty: stdin.isTTY === true,
+    readAll,
+    readHidden: (bytesMax) =>
+      canHide(stdin) ? readHidden(stdin, bytesMax, () => process.kill(process.pid, "SIGINT")) : readAll(bytesMax),
   }
 }

@@ -55,10 +55,11 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
     },
   })
   const text = (name: "stdout" | "stderr") => Buffer.concat(written[name]).toString()
+  const read = async (): Promise<Uint8Array> => options.stdin ?? new Uint8Array()
   const host: CliHost = {
     stdout: output("stdout"),
     stderr: output("stderr"),
-    stdin: { isTty: false, readAll: async () => options.stdin ?? new Uint8Array() },
+    stdin: { isTty: false, readAll: read, readHidden: read },
     onSignal: (handler) => {
       handlers.add(handler)
       changed()

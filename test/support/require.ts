@@ -1,16 +1,16 @@
 import { execFileSync } from "node:child_process"
 import { describe, it } from "vitest"
-import { isDebianRoot } from "../../gateway/provision/debian.ts"
+import { findProgram, isDebianRoot } from "../../gateway/provision/debian.ts"
 import { type FoundEngine, findDocker } from "../../gateway/provision/engine.ts"
 import { type FoundNats, findNats, type NatsSeries, serves } from "../../gateway/provision/nats.ts"
 
 /**
  * The one place that knows what a test may need from outside. What is missing is a skip that says why; where
- * BERTH_REQUIRE names it (`docker`, `nats`, `cc`, comma-separated) it is a failure.
+ * BERTH_REQUIRE names it (`docker`, `nats`, `cc`, `script`, comma-separated) it is a failure.
  */
 const required = new Set((process.env["BERTH_REQUIRE"] ?? "").split(",").map((name) => name.trim()))
 
-type Needed = "docker" | "nats" | "cc"
+type Needed = "docker" | "nats" | "cc" | "script"
 
 const suite = <A>(title: string, name: Needed, found: A | null, hint: string, body: (found: A) => void): void => {
   if (found !== null) {
@@ -48,6 +48,10 @@ export const describeWithNats = (title: string, series: NatsSeries, body: (serve
   const found = servers.find((server) => serves(series, server)) ?? null
   suite(title, "nats", found, `no server of series ${series} was found; see npm run provision -- nats nats-2.10`, body)
 }
+
+/** Registers a suite that runs something at a terminal: the one that util-linux' `script` makes, which other systems' does not. */
+export const describeWithTerminal = (title: string, body: (script: string) => void): void =>
+  suite(title, "script", process.platform === "linux" ? findProgram("script") : null, "there is no `script` here", body)
 
 /** Registers a suite that lies to a process from outside, through a library that is compiled here. */
 export const describeWithShim = (title: string, body: () => void): void =>

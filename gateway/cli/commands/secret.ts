@@ -91,12 +91,25 @@ async function withSession(
 }
 
 async function readValue(from: string, host: CliHost, printer: Printer): Promise<string> {
-  if (from === "-" && host.stdin.isTty) await printer.note("reading the value from the terminal; Ctrl-D ends it")
-  const bytes = from === "-" ? await host.stdin.readAll(VALUE_BYTES_MAX) : await readWhole(from)
+  const bytes = await (from !== "-"
+    ? readWhole(from)
+    : host.stdin.isTty
+      ? readTyped(host, printer)
+      : host.stdin.readAll(VALUE_BYTES_MAX))
   if (bytes.length > VALUE_BYTES_MAX) throw usageError("--value-file", `holds more than ${LIMITS.secretBytesMax} bytes`)
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, "")
   } catch {
     throw usageError("--value-file", "must be text in UTF-8: an environment variable holds nothing else")
   }
+}
+
+/** Who is told to type may do so at once: the terminal shows nothing by then. */
+async function readTyped(host: CliHost, printer: Printer): Promise<Uint8Array> {
+  const typed = host.stdin.readHidden(VALUE_BYTES_MAX)
+  const [bytes] = await Promise.all([
+    typed,
+    printer.note("reading the value from the terminal, which does not show it; Ctrl-D ends it"),
+  ])
+  return bytes
 }

@@ -119,6 +119,8 @@ describe("the terminal of a process", () => {
       ...streams,
       on: (signal, listener) => listeners.set(signal, listener),
       off: (signal) => listeners.delete(signal),
+      pid: 1,
+      kill: () => {},
     }
     return { ...streams, listeners, terminal: processTerminal(process) }
   }
