@@ -17,8 +17,14 @@ const NODE_ROUNDS = IS_LONG ? 10 : 1
 /** How long calls are watched after a loss, before anybody comes back. */
 const AFTER_NODE_MS = 2_500
 const AFTER_BROKER_MS = 1_000
-/** Hangs are found here, not slowness: waits are printed, and are at most 1 s (nodes) and 12 s (brokers) on a machine of its own. */
+/**
+ * The short form, on any machine, finds hangs; waits are printed. The long one is for a machine of its own, and holds what is
+ * promised there: 1 s beyond a client's own reconnect for nodes, 12 s of writes for brokers, no pause of reads, 25 s for orphans.
+ */
 const HANG_MS = 60_000
+const WAIT_MS_MAX = IS_LONG
+  ? { node: 1_000, write: 12_000, read: 1_000, orphan: 25_000 }
+  : { node: HANG_MS, write: HANG_MS, read: HANG_MS, orphan: HANG_MS }
 
 const note = (text: string): void => void process.stdout.write(`loss drill: ${text}\n`)
 const rounded = (ms: number): string => `${Math.round(ms)} ms`
@@ -97,7 +103,7 @@ describeWithNats("a cluster on three brokers, as its clients see it", "newest", 
       const ids = probes.flatMap(({ submitted }) => submitted)
       const client = await cluster.client(node("g2"))
       for (const id of ids) expect((await client.task(id).result()).status).toBe("completed")
-      expect(longest(probes)).toBeLessThan(HANG_MS)
+      expect(longest(probes)).toBeLessThan(WAIT_MS_MAX.node)
     }
   })
 
@@ -115,9 +121,9 @@ describeWithNats("a cluster on three brokers, as its clients see it", "newest", 
       const dead = tasks[words.findIndex(again)]?.worker
       const orphans = words.filter((_, n) => tasks[n]?.worker === dead)
       while (!orphans.every(again)) await sleep(50)
-      note(
-        `worker killed: the last of its ${orphans.length} tasks ran elsewhere after ${rounded(performance.now() - killedMonoMs)}`,
-      )
+      const tookMs = performance.now() - killedMonoMs
+      note(`worker killed: the last of its ${orphans.length} tasks ran elsewhere after ${rounded(tookMs)}`)
+      expect(tookMs).toBeLessThan(WAIT_MS_MAX.orphan)
       await Promise.all(handles.map((handle) => handle.cancel()))
       await allReady([await cluster.start("w1", "worker", { slots: 6 })])
     })
@@ -156,6 +162,7 @@ describeWithNats("a cluster on three brokers, as its clients see it", "newest", 
     for (const word of words) expect([word, marksOf(marks).get(word)]).toEqual([word, 1])
     for (const name of ["w1", "w2"]) expect(node(name).log()).not.toContain("programs are paused")
     await Promise.all(held.map((handle) => handle.cancel()))
-    expect(longest(probes)).toBeLessThan(HANG_MS)
+    expect(longest(probes)).toBeLessThan(WAIT_MS_MAX.write)
+    expect(longest(probes.slice(-1))).toBeLessThan(WAIT_MS_MAX.read)
   })
 })
