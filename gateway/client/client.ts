@@ -6,6 +6,7 @@ import type { Task } from "../protocol/task.ts"
 import { Calls, type CallOptions } from "./calls.ts"
 import { Connection } from "./connection.ts"
 import { DeadLetters } from "./deadLetters.ts"
+import { Downloads } from "./downloads.ts"
 import { socketUrl } from "./endpoint.ts"
 import type { BackendEvent, TaskEvent } from "./events.ts"
 import { type TaskChange, TaskHandle, type TaskWatch, type WatchOptions } from "./handle.ts"
@@ -50,6 +51,7 @@ export class BerthClient {
   readonly #calls: Calls
   readonly #waiter: RestWaiter
   readonly #submits: Submits
+  readonly #downloads: Downloads
   #opened: () => void = () => {}
   #failed: (error: BerthError) => void = () => {}
 
@@ -98,6 +100,8 @@ export class BerthClient {
     this.#hub = new WatchHub(rpc, () => this.#connection.isOpen)
     this.#calls = new Calls(rpc, this.#hub, resolved.deadlineMs)
     this.#submits = new Submits(this.#calls)
+    const downloadsMax = resolved.paced ? DOOR.downloadsPerOwnerMax : Number.POSITIVE_INFINITY
+    this.#downloads = new Downloads(timing, downloadsMax, resolved.deadlineMs)
     this.#waiter = new RestWaiter(this.#hub, timing, (taskId) => this.get(taskId))
     this.dlq = new DeadLetters(this.#calls)
     this.secrets = new SecretNames(this.#calls)
@@ -211,9 +215,12 @@ export class BerthClient {
   }
 
   /** One file that a task's program left in /box/out, whole. */
-  async artifact(id: string, path: string, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
-    const token = await this.#connection.token()
-    return this.#transport.download({ url: this.#connection.url, token }, id, path, options.signal)
+  artifact(id: string, path: string, options: { readonly signal?: AbortSignal } = {}): Promise<Uint8Array> {
+    const fetch = async () => {
+      const token = await this.#connection.token()
+      return this.#transport.download({ url: this.#connection.url, token }, id, path, options.signal)
+    }
+    return this.#downloads.run(fetch, options.signal)
   }
 
   /** Uses this token from now on, for this connection and the next ones. It must be of the same `sub`. */

@@ -20,7 +20,8 @@ import { utf8Bytes } from "../protocol/utf8.ts"
 /** Connection losses that one call survives. */
 const SENDS_MAX = 10
 const REFUSED_AT_THE_DOOR: readonly ErrorCode[] = ["RATE_LIMITED", "TOO_MANY", "NOT_READY", "SHUTTING_DOWN"]
-const REFUSAL_RETRY = { maxAttempts: Number.MAX_SAFE_INTEGER, delayMsInitial: 100, delayMsMax: 5_000, factor: 2 }
+/** How often is asked again what the door refused. */
+export const REFUSAL_RETRY = { maxAttempts: Number.MAX_SAFE_INTEGER, delayMsInitial: 100, delayMsMax: 5_000, factor: 2 }
 
 export interface RpcOptions {
   readonly inFlightMax: number

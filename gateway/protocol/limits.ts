@@ -54,6 +54,9 @@ export const DOOR = {
   expiryCheckMs: 5_000,
   connectionsMax: 1_000,
   connectionsPerOwnerMax: 100,
+  /** Downloads under way: each may hold an artifact in memory until it has been read. */
+  downloadsMax: 32,
+  downloadsPerOwnerMax: 4,
   /** A request's head must have arrived by then. */
   headMsMax: 10_000,
   /** Ids in one `dlq.requeue`. */

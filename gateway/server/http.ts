@@ -7,6 +7,7 @@ import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
 import { dispositionOf, readArtifact } from "./artifact.ts"
 import type { Authenticator } from "./auth.ts"
+import type { Downloads } from "./downloads.ts"
 import type { DoorLimits } from "./limits.ts"
 import type { DoorMetrics } from "./metrics.ts"
 import { errorReply, jsonReply, type Reply } from "./reply.ts"
@@ -17,6 +18,7 @@ export interface HttpOptions {
   readonly authenticator: Authenticator
   readonly names: () => DoorNames
   readonly registry: Registry | null
+  readonly downloads: Downloads
   readonly clock: Clock["Service"]
   readonly limits: DoorLimits
   readonly metrics: DoorMetrics
@@ -63,7 +65,13 @@ const metricsText = (registry: Registry): Handled =>
 
 const ARTIFACT = /^\/v1\/tasks\/([^/]+)\/artifacts\/(.+)$/
 
-const artifact = (options: HttpOptions, request: IncomingMessage, taskId: string, encoded: string): Handled =>
+const artifact = (
+  options: HttpOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  taskId: string,
+  encoded: string,
+): Handled =>
   Effect.gen(function* () {
     const token = bearerToken(request)
     if (token === null)
@@ -73,12 +81,14 @@ const artifact = (options: HttpOptions, request: IncomingMessage, taskId: string
       try: () => decodeURIComponent(encoded),
       catch: () => berthError("INVALID_PARAMS", "the path is not percent-encoded UTF-8", { path: "path" }),
     })
+    const refused = options.downloads.begin(principal.owner, request, response)
+    if (refused !== null) return yield* Effect.fail(refused)
     const body = yield* readArtifact(options.tasks, principal, taskId, path)
     const headers = { "content-type": "application/octet-stream", "content-disposition": dispositionOf(path) }
     return { status: 200, body, headers }
   })
 
-function route(options: HttpOptions, request: IncomingMessage): Route {
+function route(options: HttpOptions, request: IncomingMessage, response: ServerResponse): Route {
   if (request.method !== "GET" && request.method !== "HEAD") {
     const refused = errorReply(
       berthError("METHOD_NOT_FOUND", "only GET and HEAD are taken over HTTP", {
@@ -102,7 +112,7 @@ function route(options: HttpOptions, request: IncomingMessage): Route {
   if (!options.isGateway) return { name: "refused", handled: Effect.fail(noGateway()) }
   const [, taskId, path] = ARTIFACT.exec(pathname) ?? []
   if (taskId !== undefined && path !== undefined)
-    return { name: "artifact", handled: artifact(options, request, taskId, path) }
+    return { name: "artifact", handled: artifact(options, request, response, taskId, path) }
   const nothing = berthError("NOT_FOUND", "there is nothing here", {
     hint: "Sockets are at /v1; see /health, /ready and /metrics.",
   })
@@ -112,7 +122,7 @@ function route(options: HttpOptions, request: IncomingMessage): Route {
 /** Answers one HTTP request that is no upgrade. Never throws, never hangs. */
 export function serveHttp(options: HttpOptions, request: IncomingMessage, response: ServerResponse): void {
   const { clock, limits, metrics } = options
-  const { name, handled } = route(options, request)
+  const { name, handled } = route(options, request, response)
   const late = Effect.flatMap(clock.sleep(limits.requestMsMax), () =>
     Effect.fail(berthError("DEADLINE_EXCEEDED", `not answered within ${limits.requestMsMax} ms`)),
   )

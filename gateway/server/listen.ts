@@ -2,7 +2,7 @@
  * The gateway as a listening server: one port for HTTP and sockets, on 127.0.0.1 unless another address is asked for.
  *
  *   L1. Nothing is parsed beyond a request's head before its token was verified; slow heads are cut off after `headMsMax`.
- *   L2. At most `connectionsMax` sockets, and `connectionsPerOwnerMax` of one owner.
+ *   L2. At most `connectionsMax` sockets, and `connectionsPerOwnerMax` of one owner; and so of downloads.
  *   L3. Closing refuses new connections, tells the open ones (1001 or 1012), and cuts off those that do not go.
  */
 import { createServer, type Server } from "node:http"
@@ -16,6 +16,7 @@ import type { Logger } from "../../core/telemetry.ts"
 import { CLOSE_CODES } from "../protocol/limits.ts"
 import { type AuthOptions, makeAuthenticator } from "./auth.ts"
 import { Connections } from "./connections.ts"
+import { Downloads } from "./downloads.ts"
 import { makeHandshake } from "./handshake.ts"
 import { noGateway, serveHttp } from "./http.ts"
 import { type DoorLimits, doorLimits } from "./limits.ts"
@@ -150,6 +151,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, BerthEr
     const metrics = registry === null ? NO_METRICS : registerMetrics(registry)
     const authenticator = yield* makeAuthenticator(options.auth, clock, limits)
     const connections = new Connections(limits)
+    const downloads = new Downloads(limits)
     // The own origin has the port in it, which is known only when the server is bound; nothing is let in before.
     let known: DoorNames = { hosts: new Set(), origins: new Set() }
     const names = () => known
@@ -163,7 +165,11 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, BerthEr
       metrics.upgraded(refuseRaw(socket, noGateway()))
     })
     server.on("request", (request, response) =>
-      serveHttp({ tasks, authenticator, names, registry, clock, limits, metrics, isGateway }, request, response),
+      serveHttp(
+        { tasks, authenticator, names, registry, downloads, clock, limits, metrics, isGateway },
+        request,
+        response,
+      ),
     )
     const { port } = yield* bind(server, host, options.port)
     known = namesOf(options, host, port)

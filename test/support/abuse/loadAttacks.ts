@@ -1,12 +1,15 @@
 /** Too much of what is allowed once: floods, subscriptions, connections, and readers that do not read. */
 import { setTimeout as sleep } from "node:timers/promises"
+import { LIMITS } from "../../../core/limits.ts"
 import { DOOR } from "../../../gateway/protocol/limits.ts"
 import { connectRaw, type Message, type RawClient } from "../door.ts"
+import { askUnread } from "./rawHttp.ts"
 import { type Attack, bearer, knock, type Target, told } from "./attack.ts"
 
 const MESSAGES = 20_000
 const SUBSCRIPTIONS = 100_000
 const LARGE_MESSAGES = 1_000
+const DOWNLOADS = 100
 /** What one of them prints: as much of a stream as is kept, so that every watch of it is served from the log. */
 const PRINTED_BYTES = 1024 * 1024
 
@@ -32,8 +35,8 @@ async function pour(client: RawClient, count: number, text: (at: number) => stri
   return code === 4429 || code === 1006 ? FLOODED : `closed ${code}`
 }
 
-const submitted = async (client: RawClient, code: string): Promise<string> =>
-  (await client.call("task.submit", { runtime: "bash", code })).result.task.id as string
+const submitted = async (client: RawClient, code: string, more: object = {}): Promise<string> =>
+  (await client.call("task.submit", { runtime: "bash", code, ...more })).result.task.id as string
 
 async function untilEnded(client: RawClient, id: string): Promise<void> {
   await client.call("task.watch", { id })
@@ -45,6 +48,27 @@ const WIDE = `"handler":"h","input":{"rows":[${"[1,2,3,4],".repeat(19_000)}0]},"
 const large = (at: number): string => {
   const text = `{"jsonrpc":"2.0","id":"l${at}","method":"task.submit","params":{${WIDE}}}`
   return text.padEnd(DOOR.frameBytesMax)
+}
+
+/** Asks for a large file again and again and reads nothing of it, until the door says what it has of that. */
+async function unreadDownloads(target: Target): Promise<string> {
+  const token = await target.token("downloads")
+  const client = await connectRaw(target, token)
+  const code = `head -c ${LIMITS.artifactBytesMax} /dev/zero > out/big`
+  const id = await submitted(client, code, { artifacts: true })
+  await untilEnded(client, id)
+  client.close()
+  const path = `/v1/tasks/${id}/artifacts/big`
+  const socket = askUnread(target.port, token, path, DOWNLOADS)
+  let verdict = ""
+  // Until the places are taken, it is answered itself.
+  for (let at = 0; at < DOWNLOADS && verdict === ""; at++) {
+    const response = await fetch(`${target.url}${path}`, { headers: bearer(token) })
+    const body = Buffer.from(await response.arrayBuffer())
+    if (!response.ok) verdict = `${response.status} ${JSON.parse(body.toString()).error.code}`
+  }
+  socket.destroy()
+  return verdict
 }
 
 /** Watches the same megabyte a hundred times and reads nothing of it, until the door has had enough. */
@@ -118,6 +142,11 @@ export const LOAD_ATTACKS: readonly Attack[] = [
       for (const client of clients) client.close()
       return verdict
     },
+  },
+  {
+    name: `${DOWNLOADS} downloads one behind the other, of which nothing is read`,
+    expected: "429 TOO_MANY",
+    run: unreadDownloads,
   },
   {
     name: "a client that never reads",

@@ -1,5 +1,5 @@
 /** Requests below any HTTP library, and origins that are none of ours. */
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 
 /** What a server says to bytes that are sent as they are, until it closes. */
 export const spokenTo = (port: number, text: string): Promise<string> =>
@@ -16,3 +16,11 @@ export const foreignOrigins = (allowed: string, own: string): readonly string[] 
   ["https://evil.example", "null", `${allowed}.evil.example`, `${allowed.slice(0, -1)}é`, `${own}.evil.example`].map(
     encodeURI,
   )
+
+/** Asks for one artifact so many times over one connection, and reads not a byte of the answers. */
+export function askUnread(port: number, token: string, path: string, count: number): Socket {
+  const one = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`
+  const socket = connect(port, "127.0.0.1", () => socket.write(one.repeat(count)))
+  socket.on("error", () => undefined)
+  return socket.pause()
+}
