@@ -11,7 +11,7 @@ COPY --from=build /berth/package.json /berth/LICENSE ./
 COPY --from=build /berth/node_modules ./node_modules
 COPY --from=build /berth/dist ./dist
 # A new volume takes its owner from the folder that it covers, so the folder is made before it is declared one.
-RUN install -d -o node -g node -m 700 /data
+RUN mkdir -m 700 /data && chown node:node /data
 VOLUME /data
 EXPOSE 7411
 # Whoever mounts the engine's socket into a worker gives it the machine: then, and only then, run it as root.

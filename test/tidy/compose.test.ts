@@ -84,7 +84,7 @@ describe("compose.yaml", () => {
 describe("the Dockerfile", () => {
   it("makes the data folder for the user before it is declared a volume, which takes its owner from it", () => {
     const lines = read("Dockerfile").split("\n")
-    const made = lines.findIndex((line) => /^RUN install -d -o node -g node .*\/data$/.test(line))
+    const made = lines.findIndex((line) => /^RUN mkdir .*\/data && chown node:node \/data$/.test(line))
     const declared = lines.indexOf("VOLUME /data")
     expect(made).toBeGreaterThan(lines.lastIndexOf("FROM node:22-bookworm-slim"))
     expect(declared).toBeGreaterThan(made)
