@@ -111,14 +111,15 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
 
   const collect = Effect.fnUntraced(function* (place: Placement) {
     yield* turn({ type: "phase", epoch: held.epoch, phase: "collecting", nowMs: deps.clock.nowMs() })
-    const once = Effect.suspend(() => {
-      const list = makeArtifactList(deps, job)
-      return Effect.map(executor.collect(job, place, list.keep), list.whole)
-    })
-    // What stands still gives nothing; it is asked again when it goes on.
-    const collected = yield* Effect.catch(once, (error) =>
-      deps.isFenceOpen() ? Effect.fail(error) : Effect.andThen(deps.fenceOpen, once),
+    // What stands still gives nothing: it is asked when it goes on, and again if it was held meanwhile.
+    const once = Effect.andThen(
+      deps.fenceOpen,
+      Effect.suspend(() => {
+        const list = makeArtifactList(deps, job)
+        return Effect.map(executor.collect(job, place, list.keep), list.whole)
+      }),
     )
+    const collected = yield* Effect.catch(once, (error) => (deps.isFenceOpen() ? Effect.fail(error) : once))
     yield* hit("collect.afterArtifacts")
     return collected
   })

@@ -1,9 +1,10 @@
 /** What a program leaves: what of it is kept, and what is recorded. */
-import { Latch } from "effect"
+import { Effect, Latch } from "effect"
 import { describe, expect, it } from "vitest"
 import { berthError } from "../../../../core/errors.ts"
 import { LIMITS } from "../../../../core/limits.ts"
 import { settle } from "../../../support/clock.ts"
+import { type FakeExecutor, fakeExecutor } from "../../../support/fakeExecutor.ts"
 import { factsOf, workerRigs } from "../../../support/workerRig.ts"
 
 const rigged = workerRigs()
@@ -39,6 +40,33 @@ describe("artifacts", () => {
     rig.executor.failWith("collect", null)
     open.openUnsafe()
     expect((await rig.untilRest("t1")).result?.artifacts).toHaveLength(1)
+  })
+
+  it("nothing is asked of a program that stands still behind the fence: it would look as if it had left nothing", async () => {
+    const open = Latch.makeUnsafe(true)
+    const executor = fakeExecutor()
+    const asWhenPaused: FakeExecutor = {
+      ...executor,
+      collect: (...args) =>
+        Effect.suspend(() =>
+          open.isOpen()
+            ? executor.collect(...args)
+            : Effect.succeed({ artifacts: [], missing: "the container had already ended" }),
+        ),
+    }
+    const rig = await rigged({
+      executor: asWhenPaused,
+      fence: { fenceOpen: open.await, isFenceOpen: () => open.isOpen() },
+    })
+    rig.executor.artifacts.set("a.txt", Uint8Array.of(1))
+    await rig.start("t1", { spec: { artifacts: true } })
+    const program = await rig.executor.run1("t1")
+    open.closeUnsafe()
+    program.exit()
+    await rig.untilPhase("t1", "collecting")
+    await settle()
+    open.openUnsafe()
+    expect((await rig.untilRest("t1")).result).toMatchObject({ artifacts: [{ path: "a.txt" }], artifactsMissing: null })
   })
 
   it("those that cannot be had do not change how the program ended; the reason is said", async () => {
