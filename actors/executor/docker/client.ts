@@ -9,6 +9,8 @@ import type { EngineCall, Guard } from "../guard.ts"
  *   CL1. No answer, a reset, and 5xx say something about the engine: BACKEND_UNAVAILABLE.
  *   CL2. 4xx say something about what was asked: IMAGE_NOT_FOUND for 404 where an image was meant, else IMAGE_REFUSED.
  *   CL3. An answer that a call expects (already stopped, already gone) is no error: the call says which.
+ *   CL4. Who asks for a stream passes the signal on: a call that is given up closes its connection, so that no answer comes late
+ *        to a socket that nobody owns, where a reset would be an error that nobody hears.
  */
 
 /** Where the engine listens: `unix:///path`, `tcp://host:port`, `http://…` or `https://…`. */

@@ -28,9 +28,10 @@ const nothing = (missing: string | null): Collected => ({ artifacts: [], missing
 const openTar = (ctx: Context, id: string): Effect.Effect<Readable | null, BerthError> =>
   ctx.engine.call<Readable | null>(
     CALLS.exec,
-    async () => {
-      const exec = await ctx.engine.docker.getContainer(id).exec({ Cmd: TAR, AttachStdout: true, AttachStderr: true })
-      return (await exec.start({ hijack: true, stdin: false })) as unknown as Readable
+    async (abortSignal) => {
+      const command = { Cmd: TAR, AttachStdout: true, AttachStderr: true, abortSignal }
+      const exec = await ctx.engine.docker.getContainer(id).exec(command)
+      return (await exec.start({ hijack: true, stdin: false, abortSignal })) as unknown as Readable
     },
     { 404: () => null, 409: () => null },
   )

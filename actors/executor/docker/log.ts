@@ -30,10 +30,10 @@ const openLog = (ctx: Context, place: Place, input: { readonly follow: boolean; 
   const since = input.sinceS === null ? {} : { since: input.sinceS as unknown as number }
   const options = { stdout: true, stderr: true, ...since }
   const container = ctx.engine.docker.getContainer(place.containerId)
-  const open = async (): Promise<EngineStream> =>
+  const open = async (abortSignal: AbortSignal): Promise<EngineStream> =>
     input.follow
-      ? new EngineStream((await container.logs({ ...options, follow: true })) as Readable)
-      : EngineStream.of(await container.logs({ ...options, follow: false }))
+      ? new EngineStream((await container.logs({ ...options, follow: true, abortSignal })) as Readable)
+      : EngineStream.of(await container.logs({ ...options, follow: false, abortSignal }))
   const asked = ctx.engine.call<EngineStream | null>(CALLS.logs, open, { 404: () => null, 409: () => null })
   const opened = Effect.acquireRelease(asked, (stream) => Effect.sync(() => stream?.close()))
   return Effect.flatMap(patiently(ctx, opened), (stream) =>

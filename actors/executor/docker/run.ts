@@ -44,7 +44,8 @@ const attach = (ctx: Context, id: string, feeds: boolean) => {
   const options = { stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }
   const asked = ctx.engine.call<Effect.Effect<Duplex, BerthError>>(
     CALLS.attach,
-    async () => Effect.succeed((await ctx.engine.docker.getContainer(id).attach(options)) as Duplex),
+    async (abortSignal) =>
+      Effect.succeed((await ctx.engine.docker.getContainer(id).attach({ ...options, abortSignal })) as Duplex),
     { 404: gone(id) },
   )
   return Effect.acquireRelease(Effect.flatten(asked), (socket) => Effect.sync(() => socket.destroy()))
