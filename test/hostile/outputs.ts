@@ -95,4 +95,15 @@ export const OUTPUTS: readonly Row[] = [
       expect(seen.task.result?.artifactsMissing).toContain('"out/shadow" is neither a file nor a folder')
     },
   },
+  {
+    name: "as many files as there may be, which is more than any record has room for",
+    request: bash("for n in {1..999}; do echo $n >out/$n; done", { artifacts: true }),
+    ends: COMPLETED,
+    holds: async (seen, scene) => {
+      expect(seen.artifacts.length).toBeGreaterThan(300)
+      expect(seen.task.result?.artifactsMissing).toContain("files were left out")
+      const path = seen.artifacts.at(-1)?.path ?? ""
+      expect(Buffer.from(await scene.berth.client.artifact(seen.id, path)).toString()).toBe(`${path}\n`)
+    },
+  },
 ]
