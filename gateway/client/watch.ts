@@ -59,6 +59,9 @@ const ASK_MS_MAX = 30_000
 /** Failures that another try will not cure, although they are retryable as such: unless one ends, too many stay too many. */
 const FINAL: readonly ErrorCode[] = ["TOO_MANY"]
 
+/** A defect met so often at the same place will be met there again. */
+const DEFECTS_MAX = 5
+
 export class Watch implements WatchMember {
   readonly #hub: WatchHub
   readonly #timing: Timing
@@ -67,6 +70,8 @@ export class Watch implements WatchMember {
   #cursor: WatchCursor | null
   #state: State = { tag: "idle" }
   #refusals = 0
+  /** Defects of the server without anything new in between. */
+  #defects = 0
   #waits: boolean
 
   constructor(hub: WatchHub, timing: Timing, target: WatchTarget, output: WatchOutput) {
@@ -131,7 +136,10 @@ export class Watch implements WatchMember {
   #accept(event: TaskEvent): void {
     if (event.seq !== null) this.#hub.noteSeq(event.seq)
     this.#cursor ??= new WatchCursor(Math.max(0, (event.seq ?? 1) - 1))
-    for (const fresh of this.#cursor.accept(event)) this.#output.event(fresh)
+    for (const fresh of this.#cursor.accept(event)) {
+      this.#defects = 0
+      this.#output.event(fresh)
+    }
   }
 
   /** The server ended the subscription. */
@@ -187,6 +195,7 @@ export class Watch implements WatchMember {
       return
     }
     if (error.code === "TOO_MANY" && this.#awaitPlace()) return
+    if (error.code === "INTERNAL" && ++this.#defects >= DEFECTS_MAX) return this.fail(error)
     if (!error.retryable || (FINAL.includes(error.code) && !this.#waits)) return this.fail(error)
     this.#refusals += 1
     const delayMs = retryDelayMs(RETRY, Math.min(this.#refusals, 32), this.#timing.random01())

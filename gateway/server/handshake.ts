@@ -8,6 +8,7 @@ import type { Logger } from "../../core/telemetry.ts"
 import { SUBPROTOCOL } from "../protocol/limits.ts"
 import type { Authenticator, Identity } from "./auth.ts"
 import type { Connections } from "./connections.ts"
+import { errorToTell } from "./defect.ts"
 import { refuseRaw } from "./reply.ts"
 import type { SessionOptions } from "./session.ts"
 import { serveSocket } from "./socket.ts"
@@ -66,10 +67,9 @@ export function makeHandshake(options: HandshakeOptions) {
   return (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on("error", () => socket.destroy())
     // A defect must not become an unhandled rejection: nobody has said yet who this is.
-    const safe = Effect.catchDefect(inTime(admit(request, head)), (defect) => {
-      logger.error({ err: defect }, "the handshake has a defect")
-      return Effect.fail(berthError("INTERNAL", "this is a defect of the server; its log names it"))
-    })
+    const safe = Effect.catchCause(inTime(admit(request, head)), (cause) =>
+      Effect.fail(errorToTell(cause, logger, {}, "the handshake")),
+    )
     void Effect.runPromise(Effect.result(safe)).then((verdict) => {
       if (socket.destroyed) return
       if (Result.isSuccess(verdict)) return accept(request, socket, head, verdict.success)

@@ -5,8 +5,10 @@ import type { Registry } from "prom-client"
 import type { TaskService } from "../../actors/api.ts"
 import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Clock } from "../../core/ports/clock.ts"
+import type { Logger } from "../../core/telemetry.ts"
 import { dispositionOf, readArtifact } from "./artifact.ts"
 import type { Authenticator } from "./auth.ts"
+import { errorToTell } from "./defect.ts"
 import type { Downloads } from "./downloads.ts"
 import type { DoorLimits } from "./limits.ts"
 import type { DoorMetrics } from "./metrics.ts"
@@ -20,6 +22,7 @@ export interface HttpOptions {
   readonly registry: Registry | null
   readonly downloads: Downloads
   readonly clock: Clock["Service"]
+  readonly logger: Logger
   readonly limits: DoorLimits
   readonly metrics: DoorMetrics
   readonly isGateway: boolean
@@ -121,16 +124,15 @@ function route(options: HttpOptions, request: IncomingMessage, response: ServerR
 
 /** Answers one HTTP request that is no upgrade. Never throws, never hangs. */
 export function serveHttp(options: HttpOptions, request: IncomingMessage, response: ServerResponse): void {
-  const { clock, limits, metrics } = options
+  const { clock, limits, logger, metrics } = options
   const { name, handled } = route(options, request, response)
   const late = Effect.flatMap(clock.sleep(limits.requestMsMax), () =>
     Effect.fail(berthError("DEADLINE_EXCEEDED", `not answered within ${limits.requestMsMax} ms`)),
   )
-  const told = Effect.catch(Effect.raceFirst(handled, late), (error) => Effect.succeed(errorReply(error)))
-  const safe = Effect.catchCause(told, () =>
-    Effect.succeed(errorReply(berthError("INTERNAL", "this is a defect of the server; its log names it"))),
+  const told = Effect.catchCause(Effect.raceFirst(handled, late), (cause) =>
+    Effect.succeed(errorReply(errorToTell(cause, logger, { route: name }, "an answer over HTTP"))),
   )
-  void Effect.runPromise(safe).then(({ status, body, headers }) => {
+  void Effect.runPromise(told).then(({ status, body, headers }) => {
     metrics.http(name, status)
     const bytes = typeof body === "string" ? Buffer.from(body, "utf8") : body
     response.writeHead(status, { ...ALWAYS, ...headers, "content-length": bytes.length })

@@ -166,7 +166,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, BerthEr
     })
     server.on("request", (request, response) =>
       serveHttp(
-        { tasks, authenticator, names, registry, downloads, clock, limits, metrics, isGateway },
+        { tasks, authenticator, names, registry, downloads, clock, logger, limits, metrics, isGateway },
         request,
         response,
       ),

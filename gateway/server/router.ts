@@ -2,14 +2,15 @@
  * From a method's name and unknown parameters to its answer: the same checks for a socket and for a client in the same process.
  * Whatever goes wrong becomes a BerthError (I10); nothing reaches the TaskService before it was decoded (I8).
  */
-import { Cause, Effect } from "effect"
+import { Effect } from "effect"
 import type { TaskService } from "../../actors/api.ts"
-import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
+import { berthError, type BerthError } from "../../core/errors.ts"
 import type { Secrets } from "../../core/ports/secrets.ts"
 import type { Logger } from "../../core/telemetry.ts"
 import { decodeParams } from "../protocol/decode.ts"
 import { isMethodName, type MethodName, METHODS_RESERVED } from "../protocol/methods.ts"
 import { openRpcDocument } from "../protocol/openrpc.ts"
+import { errorToTell } from "./defect.ts"
 import type { Call, Connection, Method } from "./methods/call.ts"
 import { METHOD_TABLE } from "./methods/table.ts"
 
@@ -57,16 +58,7 @@ export function makeRouter({ tasks, secrets, logger, version }: RouterOptions): 
       const call: Call = { principal, connection, tasks, secrets, discover }
       return Effect.catchCause(
         Effect.suspend(() => run(method, call, params)),
-        (cause) => {
-          if (Cause.hasInterruptsOnly(cause))
-            return Effect.fail(berthError("SHUTTING_DOWN", "the call was interrupted"))
-          const failure = Cause.squash(cause)
-          const error = asBerthError(failure)
-          if (error.code !== "INTERNAL") return Effect.fail(error)
-          // The log names the defect; the caller learns that there is one, and no more.
-          logger.error({ method, owner: principal.owner, err: failure }, "a method has a defect")
-          return Effect.fail(berthError("INTERNAL", "this is a defect of the server; its log names it"))
-        },
+        (cause) => Effect.fail(errorToTell(cause, logger, { method, owner: principal.owner }, "a method")),
       )
     },
   }

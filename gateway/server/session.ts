@@ -17,6 +17,7 @@ import { CLOSE_CODES, type CloseCode } from "../protocol/limits.ts"
 import { isMethodName } from "../protocol/methods.ts"
 import type { Authenticator, Identity } from "./auth.ts"
 import type { DoorLimits } from "./limits.ts"
+import { errorToTell } from "./defect.ts"
 import type { Connection } from "./methods/call.ts"
 import type { DoorMetrics } from "./metrics.ts"
 import { type Link, makeOutbox, type Outbox } from "./outbox.ts"
@@ -32,6 +33,8 @@ export interface SessionOptions {
   readonly metrics: DoorMetrics
   readonly logger: Logger
 }
+
+const gone = (): BerthError => berthError("CONNECTION_LOST", "the connection was closed")
 
 export class Session {
   readonly #link: Link
@@ -49,9 +52,11 @@ export class Session {
     this.#link = link
     this.#identity = identity
     this.#options = options
-    const { clock, limits, metrics } = options
+    const { clock, limits, logger, metrics } = options
     this.#outbox = makeOutbox(link, clock, limits)
-    this.#subscriptions = makeSubscriptions(this.#outbox, limits.subscriptionsMax, metrics.subscriptions)
+    this.#subscriptions = makeSubscriptions(this.#outbox, limits.subscriptionsMax, metrics.subscriptions, (cause) =>
+      errorToTell(cause, logger, { owner: this.#identity.principal.owner }, "a watch"),
+    )
     this.#bucket = fullBucket(limits.messagesBurst, clock.monoMs())
     this.#armExpiry()
   }
@@ -157,7 +162,7 @@ export class Session {
       subscribe: (events) =>
         Effect.suspend(() => {
           // The request outlived its connection; what it opened now, nobody would close.
-          if (this.#closed) return Effect.fail(berthError("CONNECTION_LOST", "the connection was closed"))
+          if (this.#closed) return Effect.fail(gone())
           return Effect.tap(this.#subscriptions.open(events), (name) => Effect.sync(() => opened.push(name)))
         }),
       unsubscribe: (name) => this.#subscriptions.end(name),
@@ -172,6 +177,7 @@ export class Session {
         berthError("WRONG_STATE", "this connection has no token", { hint: "A client in the same process needs none." }),
       )
     return Effect.flatMap(authenticator.verify(token), (identity) => {
+      if (this.#closed) return Effect.fail(gone())
       const before = this.#identity.principal
       if (identity.principal.owner !== before.owner)
         return Effect.fail(

@@ -5,9 +5,9 @@
  *   W2. A subscription sends nothing before the answer that names it, and nothing after the answer that ends it.
  *   W3. It ends with `subscription.ended`, which says why; a connection that closes ends all of them without a word.
  */
-import { Cause, Effect, Exit, type Fiber } from "effect"
+import { type Cause, Effect, Exit, type Fiber } from "effect"
 import type { BackendEvent, Watching, WatchEvent, WatchSink } from "../../actors/api.ts"
-import { asBerthError, berthError, type BerthError } from "../../core/errors.ts"
+import { berthError, type BerthError } from "../../core/errors.ts"
 import { writeNotification } from "../protocol/envelope.ts"
 import type { WireEvent } from "../protocol/events.ts"
 import { toWireBytes } from "../protocol/utf8.ts"
@@ -43,6 +43,7 @@ export function makeSubscriptions(
   outbox: Outbox,
   subscriptionsMax: number,
   changed: (by: number) => void,
+  toTell: (cause: Cause.Cause<BerthError>) => BerthError,
 ): Subscriptions {
   const running = new Map<string, Subscription>()
   let opened = 0
@@ -71,7 +72,7 @@ export function makeSubscriptions(
   })
   const ended = (name: string, exit: Exit.Exit<void, BerthError>): void => {
     if (drop(name) === undefined) return
-    tellEnd(name, Exit.isSuccess(exit) ? null : asBerthError(Cause.squash(exit.cause)))
+    tellEnd(name, Exit.isSuccess(exit) ? null : toTell(exit.cause))
   }
   return {
     open: (events) =>

@@ -69,12 +69,15 @@ export interface FakeSession {
 
 export function fakeSession(
   limits: Partial<DoorLimits> = {},
-  more: { readonly identity?: Partial<Identity> } & Partial<Pick<SessionOptions, "authenticator" | "metrics">> = {},
+  more: { readonly identity?: Partial<Identity> } & Partial<
+    Pick<SessionOptions, "authenticator" | "metrics" | "logger">
+  > = {},
 ): FakeSession {
   const clock = manualClock()
   const tasks = fakeTasks(clock.nowMs)
   const link = fakeLink()
-  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), logger: SILENT, version: "0.0.0" })
+  const { logger = SILENT } = more
+  const router = makeRouter({ tasks: tasks.service, secrets: memorySecrets(), logger, version: "0.0.0" })
   const identity: Identity = {
     principal: { owner: "ann", role: "user", laneMax: "urgent" },
     expiresAtMs: Number.POSITIVE_INFINITY,
@@ -86,7 +89,7 @@ export function fakeSession(
     clock,
     limits: doorLimits(limits),
     metrics: more.metrics ?? NO_METRICS,
-    logger: SILENT,
+    logger,
   })
   return {
     link,

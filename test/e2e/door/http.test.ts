@@ -2,12 +2,14 @@ import { request as httpRequest } from "node:http"
 import { Effect, Result } from "effect"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { connectRaw, type Door, openDoor } from "../../support/door.ts"
+import { SILENT } from "../../support/silent.ts"
 
 let door: Door
 let token: string
+const logged: object[] = []
 
 beforeAll(async () => {
-  door = await openDoor()
+  door = await openDoor({ logger: { ...SILENT, error: (fields) => void logged.push(fields) } })
   token = await door.token("ann")
 })
 afterAll(() => door.close())
@@ -150,12 +152,14 @@ describe("everything else", () => {
     }
   })
 
-  it("a service with a defect is answered for, without a word of it", async () => {
-    door.tasks.hold = Effect.die(new Error("the secret of the house"))
+  it("a service with a defect is answered for, without a word of it but to the log", async () => {
+    const defect = new Error("the secret of the house")
+    door.tasks.hold = Effect.die(defect)
     const answer = await ask("/v1/tasks/t/artifacts/a", auth())
     door.tasks.hold = null
     expect(codeOf(answer)).toBe("500 INTERNAL")
     expect(answer.body.toString()).not.toContain("house")
+    expect(logged).toEqual([{ route: "artifact", err: defect }])
   })
 })
 

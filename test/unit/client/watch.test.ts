@@ -186,6 +186,33 @@ describe("how does a watch end?", () => {
     expect(tries).toBe(3)
   })
 
+  it("fails in the end when the server meets the same defect again and again, and not while it gets on", async () => {
+    const log = lifeOf(20, false)
+    const data = { code: "INTERNAL", retryable: true, hint: "…", path: null }
+    const error = { code: -32603, message: "a defect", data }
+    /** Tells so many events each time before its defect. */
+    const broken = (count: number) => {
+      let tries = 0
+      const network = letIn((socket, frame) => {
+        if (frame.method !== "task.watch") return
+        const subscription = `s${++tries}`
+        socket.reply(frame, { subscription, seq: 1 })
+        const from = Number(frame.params.fromSeq)
+        const wanted = log.filter((event) => event.seq !== null && event.seq > from)
+        for (const event of wanted.slice(0, count))
+          socket.notify("task.event", { subscription, event: toWireEvent(event) })
+        socket.notify("subscription.ended", { subscription, error: wanted.length > count ? error : null })
+      })
+      return { network, tries: () => tries }
+    }
+    const stuck = broken(0)
+    await expect(collect((await openOver(stuck.network)).watch("task-1"))).rejects.toMatchObject({ code: "INTERNAL" })
+    expect(stuck.tries()).toBe(5)
+    const slow = broken(2)
+    expect(comparable(await collect((await openOver(slow.network)).watch("task-1")))).toEqual(comparable(log))
+    expect(slow.tries()).toBeGreaterThan(5)
+  })
+
   it("fails when the client is closed, and with the signal's reason when that aborts", async () => {
     const silent = letIn(() => {})
     const client = await openOver(silent)

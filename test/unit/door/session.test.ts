@@ -183,6 +183,27 @@ describe("S4: the token's end", () => {
     expect(link.closes).toMatchObject([{ code: 4401 }])
   })
 
+  it("a connection that closed while its new token was looked at stays closed", async () => {
+    const principal = { owner: "ann", role: "user" as const, laneMax: "urgent" as const }
+    let release = (): void => undefined
+    const verify = () =>
+      Effect.as(
+        Effect.promise(() => new Promise<void>((resolve) => (release = resolve))),
+        {
+          principal,
+          expiresAtMs: 1_750_000_000_000 + 120_000,
+        },
+      )
+    const { ask, clock, link, session } = fakeSession({}, { authenticator: { verify } })
+    await ask(1, "auth.refresh", { token: "t" })
+    session.closed()
+    release()
+    await settle()
+    expect([clock.armed(), link.sent]).toEqual([0, []])
+    await clock.advance(240_000)
+    expect(link.closes).toEqual([])
+  })
+
   it("takes an admin's watches away when the new token is no admin's", async () => {
     const verify = () =>
       Effect.succeed({

@@ -1,9 +1,11 @@
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { berthError } from "../../../core/errors.ts"
+import type { Logger } from "../../../core/telemetry.ts"
 import { NO_METRICS } from "../../../gateway/server/metrics.ts"
 import { settle } from "../../support/clock.ts"
 import { fakeSession } from "../../support/fakeLink.ts"
+import { SILENT } from "../../support/silent.ts"
 
 describe("subscriptions", () => {
   it("W1: ten thousand attempts leave as many as are allowed", async () => {
@@ -66,5 +68,19 @@ describe("subscriptions", () => {
         params: { subscription: "s1", error: { data: { code: "STORE_UNAVAILABLE", retryable: true } } },
       },
     ])
+  })
+
+  it("W3: of a watch with a defect only the log is told which", async () => {
+    const logged: object[] = []
+    const error: Logger["error"] = (fields) => void logged.push(fields)
+    const { tasks, link, ask } = fakeSession({}, { logger: { ...SILENT, error } })
+    const defect = new Error("the secret of the house")
+    let calls = 0
+    tasks.hold = Effect.suspend(() => (++calls === 1 ? Effect.void : Effect.die(defect)))
+    await ask(1, "task.watch", { id: tasks.add("ann").id })
+    const { method, params } = link.sent.at(-1)
+    expect([method, params.error.data.code]).toEqual(["subscription.ended", "INTERNAL"])
+    expect(JSON.stringify(link.sent)).not.toContain("house")
+    expect(logged).toEqual([{ owner: "ann", err: defect }])
   })
 })
