@@ -57,10 +57,11 @@ export const detachPlace = (ctx: Context, place: Placement): Effect.Effect<void,
       Effect.as(Latch.await(live.fed), true),
       Effect.as(ctx.options.clock.sleep(FEED_WAIT_MS), false),
     )
-    if (!fed && !Latch.isOpen(live.ended))
-      return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the program could not be fed in time to be left"))
-    live.detached = true
+    const isLeft = fed || Latch.isOpen(live.ended)
+    if (isLeft) live.detached = true
     live.close()
+    if (!isLeft)
+      return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the program could not be fed in time to be left"))
   })
 
 const FEED_WAIT_MS = 5_000

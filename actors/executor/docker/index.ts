@@ -47,9 +47,13 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
     collect: (job, place, keep) => collectPlace(ctx, job, place, keep),
     remove: (job, place) => {
       const id = place.containerId ?? containerName(job)
-      return Effect.ensuring(
-        ctx.remove(id),
-        Effect.sync(() => ctx.live.forget(id)),
+      // First of all, whatever the engine does: what is still being fed must not begin any more.
+      return Effect.andThen(
+        Effect.sync(() => ctx.live.of(id).close()),
+        Effect.ensuring(
+          ctx.remove(id),
+          Effect.sync(() => ctx.live.forget(id)),
+        ),
       )
     },
     pause: (place) => Effect.flatMap(placeId(place), (id) => pausePlace(ctx, id)),

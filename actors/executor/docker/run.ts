@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import { Effect, Latch, type Scope } from "effect"
+import { Effect, Latch, Exit as Outcome, type Scope } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/executor.ts"
 import type { OutputStream } from "../../../core/words.ts"
@@ -40,7 +40,8 @@ export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
     ? Effect.fail(berthError("INTERNAL", "a container's id is missing from its placement"))
     : Effect.succeed(place.containerId)
 
-const attach = (ctx: Context, id: string, feeds: boolean) => {
+/** EX8. Who detaches waits for the feed: a run that is interrupted in it leaves its stream to `detach`, or to `remove`. */
+const attach = (ctx: Context, id: string, live: Live, feeds: boolean) => {
   const options = { stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }
   const asked = ctx.engine.call<Effect.Effect<Duplex, BerthError>>(
     CALLS.attach,
@@ -48,7 +49,16 @@ const attach = (ctx: Context, id: string, feeds: boolean) => {
       Effect.succeed((await ctx.engine.docker.getContainer(id).attach({ ...options, abortSignal })) as Duplex),
     { 404: gone(id) },
   )
-  return Effect.acquireRelease(Effect.flatten(asked), (socket) => Effect.sync(() => socket.destroy()))
+  const owned = Effect.map(Effect.flatten(asked), (socket) => {
+    const stream = new EngineStream(socket)
+    live.close = () => stream.close()
+    return { socket, stream }
+  })
+  return Effect.acquireRelease(owned, ({ stream }, ended) =>
+    Effect.sync(() => {
+      if (!Outcome.hasInterrupts(ended) || Latch.isOpen(live.fed)) stream.close()
+    }),
+  )
 }
 
 /** A container that somebody removed meanwhile is lost, which says nothing about its image. */
@@ -123,15 +133,13 @@ export const runPlace = (
     return yield* watched(ctx, { job, id, live, bootstrapped }, (onBegan) =>
       Effect.gen(function* () {
         if (live.stop !== null) return bareExitOf({ status: 0, oomKilled: false, wallMs: null }, live.stop, job.spec)
-        const socket = yield* attach(ctx, id, bootstrapped)
-        const stream = new EngineStream(socket)
-        live.close = () => stream.close()
+        const { socket, stream } = yield* attach(ctx, id, live, bootstrapped)
         yield* start(ctx, id)
         yield* Effect.forkScoped(guardBegin(ctx, job, id, live))
         if (bootstrapped) {
           const parts = feedFor(job, plan, { nonce, uid, holdMs: ctx.options.holdMs ?? DEFAULTS.holdMs, secrets })
           // A feed that breaks is told by the bootstrap, which then runs nothing.
-          yield* Effect.forkScoped(
+          yield* Effect.forkDetach(
             Effect.ensuring(
               Effect.ignore(feedAll(socket, parts, ctx.options.halfFed)),
               Effect.sync(() => Latch.openUnsafe(live.fed)),

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Latch } from "effect"
 import { afterAll, expect, it } from "vitest"
 import type { DockerExecutor } from "../../../actors/executor/docker/index.ts"
 import type { Exit } from "../../../core/ports/executor.ts"
@@ -6,6 +6,7 @@ import { recordingSink } from "../../support/executorJob.ts"
 import { describeWithDocker } from "../../support/require.ts"
 import { bash, failureOf, imageProgram, python, Rig, type Started } from "./rig.ts"
 import { shelllessImage } from "../../support/images.ts"
+import { until } from "../../support/until.ts"
 
 const START = { stdout: 0, stderr: 0 }
 
@@ -66,6 +67,27 @@ describeWithDocker("what does a successor find?", (engine) => {
     const marks = more.stderr.text.match(/e\d+\./g) ?? []
     expect(marks).toEqual(marks.map((_, index) => `e${index * 10}.`))
     await rig.remove(started)
+  })
+
+  it("being fed while its run was left for a detach: the detach waits for the whole feed, and it runs", async () => {
+    const go = Latch.makeUnsafe(false)
+    let isHalfFed = false
+    const halfFed = Effect.suspend(() => {
+      isHalfFed = true
+      return Latch.await(go)
+    })
+    const slow = new Rig(engine, { halfFed })
+    const big = { path: "big.bin", content: "x".repeat(1_000_000), encoding: "utf8" as const, executable: false }
+    const started = await slow.start(bash("wc -c < big.bin; exit 4", { files: [big] }))
+    await until(() => isHalfFed, "half of the feed")
+    await started.interrupt()
+    const detaching = Effect.runPromise(slow.executor.detach(started.job, started.place))
+    Latch.openUnsafe(go)
+    await detaching
+    const sink = recordingSink()
+    expect(await adopt(slow.successor(), started, sink)).toMatchObject({ status: "failed", exitCode: 4 })
+    expect(sink.text("stdout").trim()).toBe("1000000")
+    await slow.remove(started)
   })
 
   it("running, after its runner was simply gone: the same, from the start if nothing was kept", async () => {
