@@ -1,4 +1,4 @@
-/** What drills do to brokers behind the cluster's back: which of three is killed next, and a stream that goes. */
+/** What drills do to brokers behind the cluster's back: which of three is killed next, a stream that goes, and one that is full. */
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream"
 import { connect } from "@nats-io/transport-node"
 import type { Broker } from "./broker.ts"
@@ -32,6 +32,20 @@ export const deleteQueue = (server: string, cluster: string): Promise<number> =>
     await streams.delete(`BERTH_${cluster}_QUEUE`)
     return state.messages
   })
+
+/** From now on a stream takes no more than `spareBytes` beyond what it has; null: whatever comes. */
+export async function limitStream(
+  { streams }: JetStreamManager,
+  stream: string,
+  spareBytes: number | null,
+): Promise<void> {
+  const { state } = await streams.info(stream)
+  await streams.update(stream, { max_bytes: spareBytes === null ? -1 : state.bytes + spareBytes })
+}
+
+/** The same for a cluster's log, as an operator gives it a bound. */
+export const limitLog = (server: string, cluster: string, spareBytes: number | null): Promise<void> =>
+  managing([server], (manager) => limitStream(manager, `BERTH_${cluster}_LOG`, spareBytes))
 
 export function chooseVictim(brokers: readonly Broker[], leader: string | undefined, n: number): Broker {
   const others = brokers.filter(({ place }) => place.name !== leader)

@@ -12,6 +12,7 @@ import { Random } from "../../core/ports/random.ts"
 import type { FoundNats } from "../../gateway/provision/nats.ts"
 import { type JetstreamOptions, jetstreamPorts } from "../../store/jetstream/index.ts"
 import { type Broker, type BrokerSettings, startBrokers } from "./broker.ts"
+import { limitStream } from "./brokerTrouble.ts"
 import { liveClock, seededRandom } from "./clock.ts"
 
 /** A cluster of three that has just begun takes a while to agree on who leads. */
@@ -90,12 +91,7 @@ export class NatsRig {
   /** From now on a stream takes no more than `spareBytes` beyond what it has; null: whatever comes. */
   limit(stream: string, spareBytes: number | null): Effect.Effect<void> {
     return Effect.scoped(
-      Effect.flatMap(this.manager, ({ streams }) =>
-        Effect.promise(async () => {
-          const { state } = await streams.info(stream)
-          await streams.update(stream, { max_bytes: spareBytes === null ? -1 : state.bytes + spareBytes })
-        }),
-      ),
+      Effect.flatMap(this.manager, (manager) => Effect.promise(() => limitStream(manager, stream, spareBytes))),
     )
   }
 }
