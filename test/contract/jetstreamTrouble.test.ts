@@ -58,7 +58,7 @@ const trouble = (series: NatsSeries): void =>
                 .map(({ seq }) => seq)
                 .sort((a, b) => a - b),
             ).toEqual(kept)
-            yield* log.forget("t0")
+            yield* log.purgeOutput("t0")
             expect(yield* log.append(stateSubject("late"), 0, big)).toBeGreaterThan(kept.at(-1) ?? 0)
             const left = yield* Effect.forEach(["t1", "t2", "t3"], (task) => log.readTask(task, 0, 1_000))
             expect(left.flat()).toHaveLength(kept.length - (seqs[0]?.length ?? 0))
