@@ -7,6 +7,7 @@ import type { Seq } from "../core/record.ts"
 import { laneAllowed } from "../core/task/prepare.ts"
 import { isAtRest } from "../core/words.ts"
 import type { Principal, SystemInfo, TaskService, TaskView } from "./api.ts"
+import { makeCaughtUp } from "./caughtUp.ts"
 import { drainWorker } from "./drain.ts"
 import type { Hub } from "./hub.ts"
 import { makeKnown } from "./known.ts"
@@ -17,7 +18,6 @@ import { viewOf } from "./view.ts"
 import { type WatchDeps, watchTask } from "./watch.ts"
 import { watchAll } from "./watchAll.ts"
 
-const READ_POLL_MS = 5
 /** Workers tell of themselves that often. */
 const WORKERS_KEPT_MS = 250
 
@@ -74,21 +74,7 @@ export const makeService = (deps: ServiceDeps): TaskService["Service"] => {
     return seen !== null && mayTouch(principal, seen.state.owner) ? Effect.void : own(principal, taskId)
   }
 
-  /** Reads follow writes: waits, for a bounded time, until the read model has seen `minSeq`. */
-  const caughtUp = (minSeq: Seq): Effect.Effect<void, BerthError> => {
-    const untilMonoMs = clock.monoMs() + config.readWaitMs
-    const check: Effect.Effect<void, BerthError> = Effect.gen(function* () {
-      const checkpoint = minSeq <= 0 ? 0 : yield* readModel.checkpoint
-      if (checkpoint >= minSeq) return
-      if (clock.monoMs() >= untilMonoMs)
-        return yield* Effect.fail(
-          berthError("NOT_READY", `this node has read up to ${checkpoint}, not yet to ${minSeq}`),
-        )
-      yield* clock.sleep(READ_POLL_MS)
-      return yield* check
-    })
-    return check
-  }
+  const caughtUp = makeCaughtUp(deps)
 
   const inLog = (taskId: string): Effect.Effect<Row | null, BerthError> =>
     Effect.map(log.last(taskId), (entry) =>

@@ -154,6 +154,43 @@ describe("do reads follow writes?", () => {
   })
 })
 
+describe("what do reads cost that are ahead of this node?", () => {
+  it("however many wait, one looks for all of them, and none later than it would have alone", async () => {
+    let looks = 0
+    let seen = 1
+    const checkpoint = Effect.sync(() => {
+      looks += 1
+      return seen
+    })
+    const rig = rigged({ config: { readWaitMs: 100 }, readModel: { checkpoint } })
+    await rig.submit({ id: "t1" })
+    const at = (minSeq: number) => Array.from({ length: 32 }, () => rig.run(codeOf(rig.service.get(ANN, "t1", minSeq))))
+    const never = at(99)
+    const soon = at(5)
+    await rig.manual.advance(50)
+    seen = 5
+    await rig.manual.advance(5)
+    expect(new Set(await Promise.all(soon))).toEqual(new Set(["none"]))
+    await rig.manual.advance(50)
+    expect(new Set(await Promise.all(never))).toEqual(new Set(["NOT_READY"]))
+    // Each once as it comes, and then one in five milliseconds.
+    expect(looks).toBeLessThanOrEqual(64 + 100 / 5 + 1)
+  })
+
+  it("whoever looks may be given up: another one goes on for the rest", async () => {
+    let seen = 1
+    const rig = rigged({ config: { readWaitMs: 100 }, readModel: { checkpoint: Effect.sync(() => seen) } })
+    await rig.submit({ id: "t1" })
+    const first = Effect.runFork(rig.service.get(ANN, "t1", 5))
+    const second = rig.run(codeOf(rig.service.get(ANN, "t1", 5)))
+    await settle()
+    first.interruptUnsafe()
+    seen = 5
+    await rig.manual.advance(50)
+    expect(await second).toBe("none")
+  })
+})
+
 describe("what else is answered?", () => {
   it("counts of one's own tasks, with the workers there are", async () => {
     const { run, service, submit, workers } = rigged()
