@@ -7,8 +7,12 @@ import { isSurelyGone, thisProcess } from "../../../../actors/worker/hostProcess
 import { berthError } from "../../../../core/errors.ts"
 import { type WorkerLeaseData, workerLeaseName } from "../../../../core/workerLease.ts"
 import { LEASE_MS, leaseScenes } from "../../../support/leaseScene.ts"
+import { settle } from "../../../support/clock.ts"
 import { AT_MS, printed } from "../../../support/task.ts"
+import { until } from "../../../support/until.ts"
 
+/** The longest pause before what the store refused is tried a second time. */
+const STORE_RETRY_MS = 50
 const scene = leaseScenes(afterEach)
 const here = await Effect.runPromise(thisProcess)
 /** One that was in this table of processes and is not any more. */
@@ -81,13 +85,17 @@ describe("what was left on this engine", () => {
     const { rig } = it
     await rig.run(rig.log.appendOutput("t1", printed("before")))
     // By then the predecessor's last words have come: they do not count.
+    let isAdopted = false
     const late = rig.store.log.appendOutput("t1", printed(" and late", 6))
-    rig.fail("append", { type: "replyLost", times: 1, meanwhile: late })
+    const meanwhile = Effect.tap(late, () => Effect.sync(() => void (isAdopted = true)))
+    rig.fail("append", { type: "replyLost", times: 1, meanwhile })
     rig.fail("after")
-    let fresh: Awaited<ReturnType<typeof it.start>> | null = null
-    void it.start("e1").then((worker) => (fresh = worker))
-    await rig.advanceUntil(() => fresh !== null, "a worker")
-    const { counts, role } = fresh as unknown as Awaited<ReturnType<typeof it.start>>
+    const starting = it.start("e1")
+    // Time stands still while files of processes are read, or else the leader comes first.
+    await until(() => isAdopted, "an adoption")
+    await settle(200)
+    await rig.manual.advance(STORE_RETRY_MS)
+    const { counts, role } = await starting
     expect(await holderOf(it)).toMatchObject({ worker: role.worker.name, epoch: 2, runEpoch: 1 })
     expect([role.worker.heldCount(), counts.get("adopted")]).toEqual([1, 1])
     expect(it.engine.adoptedAt.get("e1/t1-1")).toEqual({ stdout: 6, stderr: 0 })
