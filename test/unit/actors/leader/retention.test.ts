@@ -1,19 +1,15 @@
 /** Is everything taken away in its time, nothing before it, and nothing of a task that lives? */
-import { Effect, Exit, Stream } from "effect"
+import { Effect, Exit } from "effect"
 import { describe, expect, it } from "vitest"
 import { makeRetention, purge } from "../../../../actors/leader/retention.ts"
 import { type BerthError, berthError } from "../../../../core/errors.ts"
-import { holdsSlot } from "../../../../core/readmodel/row.ts"
 import { ANY_SUBJECT, type ControlRecord, type LogEntry } from "../../../../core/record.ts"
-import type { TaskState } from "../../../../core/task/state.ts"
 import { makeMemoryReadModel } from "../../../../store/memory/index.ts"
-import { type Failpoint } from "../../../../core/ports/failpoints.ts"
+import type { Failpoint } from "../../../../core/ports/failpoints.ts"
 import { makeRig, type Rig, type RigOptions, workerInfo } from "../../../support/actorRig.ts"
 import { codeOf } from "../../../support/code.ts"
-import { settle } from "../../../support/clock.ts"
-import { takeFeed } from "../../../support/feed.ts"
-import { admitted, controlOf, endLeaders, gated, lead, leaderRig, submit } from "../../../support/leaderRig.ts"
-import { admitted as admittedRecord, ended, printed, retried, started, termBegan } from "../../../support/task.ts"
+import { controlOf, lead } from "../../../support/leaderRig.ts"
+import { ended, printed, retried, started } from "../../../support/task.ts"
 
 const CONFIG = { outputKeepMs: 10_000, taskKeepMs: 100_000, idempotencyMs: 1_000_000 }
 const rigged = (options: RigOptions = {}): Rig => makeRig({ config: CONFIG, ...options })
@@ -253,87 +249,5 @@ describe("RT5: what cannot be removed", () => {
     await rig.run(retentionOf({ ...rig, readModel: behind }).pass)
     expect(stale).toEqual(["t1"])
     expect(await left(rig)).toMatchObject({ last: "task", blobs: ["0/program", "1/artifact"], output: true })
-  })
-})
-
-describe("RT3: what stays of the control records?", () => {
-  endLeaders()
-  const kept = async (rig: Rig): Promise<readonly string[]> =>
-    (await controlOf(rig)).map(({ record }) => (record as ControlRecord).fact.type)
-  const begin = async (rig: Rig, id: string): Promise<TaskState> => {
-    const running = started(await rig.state(id), 0, rig.clock.nowMs())
-    await rig.append(running)
-    await settle()
-    return running.state
-  }
-  /** What a node that begins with nothing but the log finds: which waiting tasks hold a slot. */
-  const foldedAnew = async (rig: Rig): Promise<readonly string[]> => {
-    const { readModel } = makeMemoryReadModel()
-    await rig.run(readModel.apply(await rig.run(takeFeed(rig.store.log, 0, await count(rig)))))
-    return (await rig.run(readModel.scan("pending", "", 100))).filter(holdsSlot).map(({ state }) => state.id)
-  }
-  const count = async (rig: Rig): Promise<number> => {
-    const controls = (await controlOf(rig)).length
-    const tasks = await Promise.all(["ann0", "ann1", "ann2"].map((id) => rig.run(rig.store.log.readTask(id, 0, 100))))
-    return controls + tasks.flat().length
-  }
-
-  it("the last one, and from the oldest on that is not settled; a new fold of the log finds the same slots", async () => {
-    const rig = await leaderRig()
-    const { dispatcher } = await lead(rig)
-    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
-    for (let n = 0; n < 3; n += 1) {
-      await submit(rig, 1, "ann", {}, n)
-      await settle()
-    }
-    expect(await kept(rig)).toEqual(["termBegan", "admitted", "admitted", "admitted"])
-    await begin(rig, "ann1")
-    await trim()
-    // The oldest still waits to be started, so only the term's begin goes.
-    expect(await kept(rig)).toEqual(["admitted", "admitted", "admitted"])
-    await begin(rig, "ann0")
-    await trim()
-    expect(await admitted(rig)).toEqual(["ann2"])
-    expect(await foldedAnew(rig)).toEqual(["ann2"])
-    await begin(rig, "ann2")
-    await trim()
-    // It names the term, and its version is what the next append expects.
-    expect(await admitted(rig)).toEqual(["ann2"])
-    expect(await foldedAnew(rig)).toEqual([])
-    await submit(rig, 1, "bob")
-    await settle()
-    expect(await admitted(rig)).toEqual(["ann2", "bob0"])
-  })
-
-  it("what another leader wrote, which this one has not read yet", async () => {
-    const rig = await leaderRig()
-    let stopped = false
-    const feed = (seq: number) => Stream.filter(rig.log.feed(seq), () => !stopped)
-    const { dispatcher } = await lead(rig, { log: { ...rig.log, feed } })
-    await settle()
-    stopped = true
-    const version = (await rig.run(rig.store.log.lastControl))?.seq ?? 0
-    const next = await rig.run(rig.store.log.append("control", version, termBegan(2)))
-    const theirs = await rig.run(rig.store.log.append("control", next, admittedRecord({ taskId: "ann0", epoch: 1 })))
-    await rig.run(rig.store.log.append("control", theirs, termBegan(3)))
-    await rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
-    expect(await kept(rig)).toEqual(["termBegan", "admitted", "termBegan"])
-  })
-
-  it("all, while the leader has not read so far as to decide", async () => {
-    const rig = await leaderRig()
-    let open = (): void => {}
-    const gate = new Promise<void>((resolve) => (open = resolve))
-    await rig.run(rig.store.log.append("control", 0, termBegan(1)))
-    const behind = { ...rig.readModel, checkpoint: Effect.succeed(0) }
-    const log = { ...rig.log, feed: (seq: number) => gated(rig.log.feed(seq), gate) }
-    const { dispatcher } = await lead(rig, { readModel: behind, log })
-    const trim = () => rig.run(makeRetention({ ...rig, ...dispatcher, onNotRemoved: () => undefined }).pass)
-    await trim()
-    expect(await kept(rig)).toEqual(["termBegan", "termBegan"])
-    open()
-    await settle()
-    await trim()
-    expect(await kept(rig)).toEqual(["termBegan"])
   })
 })
