@@ -51,5 +51,7 @@ export const LIMITS = {
   /** Worker deaths after which a task that was running is quarantined. */
   workerDeathsMax: 3,
   listPageMax: 500,
+  /** Bytes of the stored rows of a page; one row is always given. */
+  listPageBytesMax: 4 * 1024 * 1024,
   admissionsPerRecordMax: 64,
 } as const

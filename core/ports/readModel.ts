@@ -9,7 +9,8 @@ import type { Counts, ListPage, ListQuery, TaskRow } from "../readmodel/row.ts"
  *
  *   RM1. `apply` writes a batch and the checkpoint in one transaction, and ignores entries at or below the checkpoint.
  *   RM2. After the same entries every adapter answers every query alike, whatever the batches were.
- *   RM3. `list` pages by cursor without repeat or omission among rows that do not change meanwhile; newest first.
+ *   RM3. `list` pages by cursor without repeat or omission among rows that do not change meanwhile; newest first. A page has
+ *        at least one row, and no more of them than its bytes allow.
  *   RM4. `due` gives the rows whose due time has come, the earliest first.
  *   RM5. `scan` gives all rows of a status in id order from an id on: what a new leader folds from.
  *   RM6. A record of an unknown version is refused; nothing of its batch is applied.

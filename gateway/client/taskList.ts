@@ -12,7 +12,7 @@ export interface TaskQuery {
   readonly owner?: string
   readonly submittedAfterMs?: number
   readonly submittedBeforeMs?: number
-  /** Rows of one page. */
+  /** At most so many rows in one page; of very large ones it has fewer. */
   readonly rowsMax?: number
   /** Where another page ended. */
   readonly cursor?: string

@@ -4,7 +4,7 @@ import type { ReadModel } from "../../core/ports/readModel.ts"
 import { type Counts, dueAtMs, holdsSlot, isDead, type ListQuery, type TaskRow } from "../../core/readmodel/row.ts"
 import type { LogEntry, Seq } from "../../core/record.ts"
 import { isAtRest, LANES, type Lane, STATUSES, type Status } from "../../core/words.ts"
-import { decodeCursor, encodeCursor, pageRows, type Position } from "../shared/cursor.ts"
+import { decodeCursor, encodeCursor, pageLength, pageRows, type Position } from "../shared/cursor.ts"
 import { type Changes, foldInto, noChanges } from "../shared/fold.ts"
 import { decodeRow, encodeRow } from "../shared/rowCodec.ts"
 import { Effect } from "effect"
@@ -64,8 +64,10 @@ export function makeMemoryReadModel(): MemoryReadModel {
     const wanted = (row: TaskRow): boolean =>
       matches(query, row) && (after === null || newestFirst(after, row.state) < 0)
     const found = select(wanted, (a, b) => newestFirst(a.state, b.state), rowsMax + 1)
-    const page = found.slice(0, rowsMax)
-    return { rows: page, nextCursor: found.length > rowsMax ? encodeCursor((page.at(-1) as TaskRow).state) : null }
+    const bytes = found.map(({ state }) => (rows.get(state.id) as StoredRow).bytes.byteLength)
+    const page = found.slice(0, pageLength(bytes, rowsMax))
+    const isCut = found.length > page.length
+    return { rows: page, nextCursor: isCut ? encodeCursor((page.at(-1) as TaskRow).state) : null }
   }
 
   const readModel: ReadModel["Service"] = {

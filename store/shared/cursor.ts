@@ -24,3 +24,10 @@ export function decodeCursor(cursor: string): Position {
 
 /** At least one row, at most `LIMITS.listPageMax`, whatever was asked for. */
 export const pageRows = (rowsMax: number): number => Math.max(1, Math.min(LIMITS.listPageMax, Math.trunc(rowsMax)))
+
+/** How many rows of these stored sizes make a page: no more than were asked for and its bytes allow, and one in any case. */
+export function pageLength(rowBytes: readonly number[], rowsMax: number): number {
+  let bytes = 0
+  const tooLarge = rowBytes.findIndex((each) => (bytes += each) > LIMITS.listPageBytesMax)
+  return Math.min(rowsMax, tooLarge === -1 ? rowBytes.length : Math.max(1, tooLarge))
+}

@@ -1,10 +1,11 @@
 /** Questions across tasks, as SQL over the indexes of schema.ts. Every row that is returned was checked against its checksum. */
 import { Effect } from "effect"
 import type { BerthError } from "../../core/errors.ts"
+import { LIMITS } from "../../core/limits.ts"
 import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Counts, ListPage, ListQuery, TaskRow } from "../../core/readmodel/row.ts"
 import { LANES, type Lane, STATUSES, type Status } from "../../core/words.ts"
-import { decodeCursor, encodeCursor, pageRows } from "../shared/cursor.ts"
+import { decodeCursor, encodeCursor, pageLength, pageRows } from "../shared/cursor.ts"
 import { attempt } from "./apply.ts"
 import type { Connection, Row, Value } from "./connection.ts"
 import { COLUMNS, rowOf, sqlText } from "./rows.ts"
@@ -18,6 +19,16 @@ const ENDED_ALL = `
     union all
     select * from (select id from tasks where purged = 1 and ended_at < ?1 order by ended_at, id limit ?2))
   order by ended_at, id limit ?2`
+
+/** The rows of a page and the one after it. Sizes are summed up before any body is read: those of all rows may be huge. */
+const pageSql = (where: string): string => `${SELECT}
+  where id in (
+    select id from (
+      select id, row_number() over line as place, sum(bytes) over line - bytes as before from (
+        select id, submitted_at, length(body) as bytes from tasks ${where} order by submitted_at desc, id desc limit ?)
+      window line as (order by submitted_at desc, id desc rows unbounded preceding))
+    where place <= 2 or before <= ?)
+  order by submitted_at desc, id desc`
 
 export type Queries = Omit<ReadModel["Service"], "apply" | "checkpoint">
 
@@ -56,14 +67,13 @@ export function makeQueries(on: Connection, damage: Damage): Queries {
       Effect.flatMap(
         attempt(() => listSql(query)),
         ({ where, values, rowsMax }) =>
-          Effect.map(
-            rows(`${where} order by submitted_at desc, id desc limit ?`, ...values, rowsMax + 1),
-            (found): ListPage => {
-              const page = found.slice(0, rowsMax)
+          Effect.flatMap(on.all(pageSql(where), ...values, rowsMax + 1, LIMITS.listPageBytesMax), (found) => {
+            const bytes = found.map(({ body }) => (body as Uint8Array).byteLength)
+            return Effect.map(decode(found.slice(0, pageLength(bytes, rowsMax))), (page): ListPage => {
               const last = page.at(-1)
-              return { rows: page, nextCursor: found.length > rowsMax && last ? encodeCursor(last.state) : null }
-            },
-          ),
+              return { rows: page, nextCursor: found.length > page.length && last ? encodeCursor(last.state) : null }
+            })
+          }),
       ),
     due: (nowMs, rowsMax) => rows("where due_at <= ? order by due_at, id limit ?", nowMs, rowsMax),
     nextDueAtMs: Effect.map(

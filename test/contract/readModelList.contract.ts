@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { expect, it } from "vitest"
-import type { ListQuery, TaskRow } from "../../core/readmodel/row.ts"
+import { LIMITS } from "../../core/limits.ts"
+import type { ListPage, ListQuery, TaskRow } from "../../core/readmodel/row.ts"
 import type { Lane } from "../../core/words.ts"
 import { codeOf } from "../support/code.ts"
 import { everything, ids, Script, type UseModel } from "../support/modelUnderTest.ts"
@@ -30,6 +31,35 @@ export const listGuarantees = (use: UseModel): void => {
         expect(seen).toEqual(Array.from({ length: 23 }, (_, i) => `t${String(22 - i).padStart(2, "0")}`))
         expect(yield* codeOf(model.list({ ...everything, cursor: "nonsense" }))).toBe("INVALID_PARAMS")
         expect(ids((yield* model.list({ ...everything, rowsMax: 0 })).rows)).toHaveLength(1)
+      }),
+    ),
+  )
+
+  it(
+    "RM3 a page ends before it grows too large, with at least one row, and the next one goes on from there",
+    use((model) =>
+      Effect.gen(function* () {
+        const script = new Script()
+        const add = (id: string, atMs: number, valueBytes: number) => {
+          const running = script.add(started(script.add(submitted({ id, atMs: AT_MS + atMs })).state))
+          script.add(ended(running.state, { value: "x".repeat(valueBytes) }))
+        }
+        const part = LIMITS.listPageBytesMax / 4
+        // Two that fit with room to spare, one that is too large by itself, three of which the third does not fit any more.
+        for (const [at, bytes] of [part, part, part * 5, part * 1.5, part * 1.5, part * 1.5].entries())
+          add(`t${at}`, 10 - at, bytes)
+        yield* model.apply(script.entries)
+        const pages: (readonly string[])[] = []
+        for (let cursor: string | null = null; pages.length < 9; ) {
+          const page: ListPage = yield* model.list({ ...everything, cursor })
+          pages.push(ids(page.rows))
+          cursor = page.nextCursor
+          if (cursor === null) break
+        }
+        expect(pages).toEqual([["t0", "t1"], ["t2"], ["t3", "t4"], ["t5"]])
+        expect(ids((yield* model.list({ ...everything, rowsMax: 1 })).rows)).toEqual(["t0"])
+        const end = yield* model.list({ ...everything, submittedBeforeMs: AT_MS + 7 })
+        expect([ids(end.rows), end.nextCursor === null]).toEqual([["t4", "t5"], true])
       }),
     ),
   )
