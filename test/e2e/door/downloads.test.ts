@@ -1,12 +1,14 @@
 /** How many artifacts does the door hold in memory for readers that do not read? */
 import type { Socket } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
-import { LIMITS } from "../../../core/limits.ts"
 import { DOOR } from "../../../gateway/protocol/limits.ts"
 import type { DoorLimits } from "../../../gateway/server/limits.ts"
 import { askUnread } from "../../support/abuse/rawHttp.ts"
 import { type Door, openDoor } from "../../support/door.ts"
 import { until } from "../../support/until.ts"
+
+/** More than a kernel keeps for a reader that does not read. */
+const FILE = new Uint8Array(64 * 1024 * 1024)
 
 let door: Door
 const sockets: Socket[] = []
@@ -19,7 +21,7 @@ const opened = async (limits: Partial<DoorLimits> = {}): Promise<void> => {
   door = await openDoor({ limits })
   for (const owner of ["ann", "bob"]) {
     const { id } = door.tasks.add(owner, { id: owner })
-    door.tasks.artifacts.set(`${id} big`, new Uint8Array(LIMITS.artifactBytesMax))
+    door.tasks.artifacts.set(`${id} big`, FILE)
   }
 }
 const read = (): number => door.tasks.calls.filter((call) => call.startsWith("artifact")).length
@@ -41,7 +43,7 @@ const answerTo = async (owner: string, method = "GET"): Promise<string> => {
   if (response.ok) return `${response.status} ${bytes.byteLength}`
   return `${response.status} ${JSON.parse(Buffer.from(bytes).toString()).error.code}`
 }
-const WHOLE = `200 ${LIMITS.artifactBytesMax}`
+const WHOLE = `200 ${FILE.length}`
 
 describe("downloads that nobody reads", () => {
   it("on one connection, one behind the other: no more of them are read than an owner may have at a time", async () => {

@@ -19,8 +19,9 @@ export const foreignOrigins = (allowed: string, own: string): readonly string[] 
 
 /** Asks for one artifact so many times over one connection, and reads not a byte of the answers. */
 export function askUnread(port: number, token: string, path: string, count: number): Socket {
-  const one = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`
-  const socket = connect(port, "127.0.0.1", () => socket.write(one.repeat(count)))
+  const one = (last: boolean): string =>
+    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n${last ? "Connection: close\r\n" : ""}\r\n`
+  const socket = connect(port, "127.0.0.1", () => socket.write(one(false).repeat(count - 1) + one(true)))
   socket.on("error", () => undefined)
   return socket.pause()
 }
