@@ -212,6 +212,8 @@ export class Simulation {
     this.#schedule.drop(living.life)
     endHandlersOf(living.host.engine, living.life)
     if (living.host.living === living) this.#succeed(living)
+    // Who had a successor already, because it stood still, may be watched again since it went on.
+    else this.#client.reopen(living.life)
   }
 
   #succeed(living: Living): void {
