@@ -18,7 +18,7 @@ const { values } = parseArgs({
     data: text,
     port: text,
     slots: text,
-    replicas: { ...text, default: "1" },
+    replicas: text,
     executor: text,
     role: text,
     nats: text,
@@ -45,7 +45,7 @@ const berth = await Berth.open({
   nats: {
     servers: values.nats.split(","),
     monitors: values["nats-monitor"].split(","),
-    replicas: Number(values.replicas),
+    ...(values.replicas === undefined ? {} : { replicas: Number(values.replicas) }),
   },
   roles: ["worker"],
   executor: "process",
