@@ -122,9 +122,12 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, read
   }
   const followOrStop = Effect.catch(follow, (error) => (error.retryable ? Effect.fail(error) : stop(error)))
 
+  const isStuck = (): boolean =>
+    stopped !== null || (idleSinceMonoMs !== null && clock.monoMs() - idleSinceMonoMs > STUCK_MS)
   const trouble = (): string | null => {
     const nowMonoMs = clock.monoMs()
     if (stopped !== null) return `stopped at ${position}: ${stopped.message}`
+    if (isStuck()) return `stands still at ${position}, and the log has more`
     if (head === null || nowMonoMs - heardMonoMs > SILENCE_MS_MAX) return "the log does not answer"
     const behind = head - position
     const knowsBeginning = provenMonoMs > Number.NEGATIVE_INFINITY
@@ -144,7 +147,7 @@ export const makeProjector = ({ clock, leaderBefore, log, logger, onTooNew, read
     reached: Effect.sync(() => position),
     head: Effect.sync(() => Math.max(head ?? 0, position)),
     trouble,
-    isStuck: () => stopped !== null || (idleSinceMonoMs !== null && clock.monoMs() - idleSinceMonoMs > STUCK_MS),
+    isStuck,
     leaderNode: () => leaderNode,
   }
 }

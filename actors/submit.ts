@@ -78,21 +78,22 @@ export const makeSubmit = (deps: SubmitDeps) => {
 
   /** One counts for all. */
   const count = (owner: string, own: Count): Effect.Effect<void, BerthError> =>
-    Effect.suspend(() => {
-      const done = Latch.makeUnsafe(false)
-      const known = own.pending
-      own.counting = done
-      return Effect.ensuring(
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        own.counting = Latch.makeUnsafe(false)
+        return { done: own.counting, known: own.pending }
+      }),
+      ({ known }) =>
         Effect.map(readModel.counts(owner), ({ byStatus }) => {
           own.pending += byStatus.pending - known
           own.untilMonoMs = clock.monoMs() + COUNT_TRUST_MS
         }),
+      ({ done }) =>
         Effect.sync(() => {
           own.counting = null
           done.openUnsafe()
         }),
-      )
-    })
+    )
 
   /** Counts one more; gives what takes it back. Nobody is refused on an old count: whoever would be waits for the new one. */
   const refuseTooMany = (owner: string): Effect.Effect<() => void, BerthError> =>

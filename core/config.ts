@@ -33,7 +33,7 @@ export const SETTINGS = {
   timeoutMsMax: { help: "Longest time limit that a task may ask for.", value: 24 * HOUR_MS, min: 1, max: 7 * DAY_MS },
   graceMs: { help: "From SIGTERM to SIGKILL, for a task that names none.", value: 2_000, min: 0, max: 60_000 },
   overdueMs: {
-    help: "After time limit and grace, until the leader ends an attempt whose worker says nothing.",
+    help: "After time limit and grace, and all that a container's start may take, until the leader ends an attempt whose worker says nothing.",
     value: 30_000,
     min: 1_000,
     max: HOUR_MS,

@@ -10,8 +10,8 @@
  *        nothing goes: one whose time is over harms nobody.
  *   RT4. Removing leaves no record: a read model that is not told by the log itself learns of it on `control`. One that was not
  *        told yet has it done again.
- *   RT5. What cannot be removed ends no term: one task whose record is damaged is passed over, and told once; where the store
- *        of blobs is away the rest waits for the next pass.
+ *   RT5. What cannot be removed ends no term: one task whose record is damaged is passed over, and told once; where more
+ *        fails, as while the store of blobs is away, the rest waits for the next pass.
  */
 import { Effect } from "effect"
 import type { Config } from "../../core/config.ts"
@@ -27,6 +27,10 @@ import type { TaskState } from "../../core/task/state.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 
 const PAGE_ROWS = 200
+/** What no later pass of this term will find otherwise. */
+const DAMAGED: readonly string[] = ["STORE_CORRUPT", "SCHEMA_TOO_NEW"]
+/** After so many in a stage it is no single task's trouble. */
+const FAILURES_MAX = 3
 
 export interface RetentionDeps {
   readonly config: Config
@@ -79,6 +83,7 @@ export const makeRetention = (deps: TermRetentionDeps) => {
   ): Effect.Effect<readonly A[]> =>
     Effect.gen(function* () {
       const done: A[] = []
+      let failures = 0
       for (const one of all) {
         const taskId = idOf(one)
         if (passedOver.has(taskId)) continue
@@ -88,8 +93,8 @@ export const makeRetention = (deps: TermRetentionDeps) => {
           continue
         }
         deps.onNotRemoved(taskId, failure)
-        if (failure.retryable) break
-        passedOver.add(taskId)
+        if (DAMAGED.includes(failure.code)) passedOver.add(taskId)
+        else if (++failures === FAILURES_MAX) break
       }
       return done
     })

@@ -7,6 +7,12 @@ import type { Seq } from "../../core/record.ts"
 const IS_NOT_RUNNING: readonly string[] = ["collecting", "fenced"]
 
 /**
+ * From the record of a container until its program begins, of which no record tells: the line of starts (120 s), the start itself
+ * (60 s), and, beside a time limit, what bringing the program in may take (30 s). Each has a limit of its own where it happens.
+ */
+const BEGIN_MS_MAX = 210_000
+
+/**
  * How long each running attempt has been at the same record, on this node's own monotonic clock: a step of the wall clock ends
  * nothing. While an engine does not answer, or an image is being brought, no time counts: that is waited for.
  */
@@ -30,7 +36,9 @@ export class Silences {
     const before = this.#since.get(state.id)
     const silence = before?.seq === seq ? before : { seq, monoMs: now.monoMs }
     this.#seen.set(state.id, silence)
-    return now.nowMs >= state.holder.overdueAtMs && now.monoMs - silence.monoMs >= timeoutMs + graceMs + now.overdueMs
+    const beginMs = kind === "handler" ? 0 : timeoutMs + BEGIN_MS_MAX
+    const silentMs = now.monoMs - silence.monoMs
+    return now.nowMs >= state.holder.overdueAtMs && silentMs >= beginMs + timeoutMs + graceMs + now.overdueMs
   }
 
   /** Forgets what this pass did not ask about. */

@@ -92,12 +92,13 @@ export function makeLog(
     const purge = (subject: string, beforeSeq?: Seq) =>
       Effect.ensuring(link.purge(stream, full(subject), beforeSeq), Effect.sync(feed.removed))
     const purgeOutput = (taskId: string) => purge(outputSubject(taskId))
-    /** Bounded: a purge may come late, when the id has a task again. */
+    /** Bounded by a head from before the look: a purge may come late, when the id has a task again. */
     const forget = (taskId: string) =>
-      Effect.flatMap(last(stateSubject(taskId)), (found) => {
-        if (found?.record.kind !== "tombstone") return Effect.void
-        const purgeUpTo = (subject: string) => purge(subject, found.seq + 1)
-        return Effect.andThen(purgeUpTo(outputSubject(taskId)), purgeUpTo(stateSubject(taskId)))
+      Effect.gen(function* () {
+        const before = (yield* head) + 1
+        if ((yield* last(stateSubject(taskId)))?.record.kind !== "tombstone") return
+        yield* purge(outputSubject(taskId), before)
+        yield* purge(stateSubject(taskId), before)
       })
     return {
       append: (subject, expected, record) => write(subject, record, expected),

@@ -132,6 +132,20 @@ export const readingGuarantees = ({ use }: LogTests): void => {
   )
 
   it(
+    "EL9 output that came after the tombstone goes with it",
+    use(({ log }) =>
+      Effect.gen(function* () {
+        const first = submitted({ id: "a" })
+        yield* log.entomb("a", yield* log.append(stateSubject("a"), 0, first), tombstoneOf(first.state))
+        yield* log.appendOutput("a", printed("late"))
+        yield* log.forget("a")
+        yield* log.append(stateSubject("a"), 0, first)
+        expect(yield* log.readTask("a", 0, 10)).toHaveLength(1)
+      }),
+    ),
+  )
+
+  it(
     "EL9 whoever forgets a tombstone twice does not forget the task that came in between",
     use(({ log }) =>
       Effect.gen(function* () {

@@ -186,6 +186,7 @@ describe("a projector", () => {
     }
     await clock.advance(5_000)
     expect(projector.isStuck()).toBe(true)
+    expect(projector.trouble()).toContain("stands still at 1")
     wire.isStuck = false
     await clock.advance(1_000)
     expect(projector.isStuck()).toBe(false)

@@ -24,7 +24,8 @@ it("it ends as over its time, and the worker's only slot is free: the next attem
   const retry = { maxAttempts: 2, delayMsInitial: 100, delayMsMax: 100, factor: 1 }
   await rig.submit({ id: "t1", spec: { kind: "image", target: "alpine", timeoutMs: 10_000, graceMs: 1_000, retry } })
   await rig.advanceUntil(async () => (await rig.state("t1")).status === "running", "a start")
-  await rig.manual.advance(10_000 + 1_000 + 29_000)
+  // Its limits, what is given beyond them, and what the start of a container may take.
+  await rig.manual.advance(10_000 + 1_000 + 29_000 + 10_000 + 210_000)
   expect(await rig.state("t1")).toMatchObject({ status: "running", epoch: 1 })
   await rig.advanceUntil(async () => (await rig.state("t1")).status === "completed", "an end")
   const { history, result } = await rig.state("t1")
