@@ -14,8 +14,9 @@ const APT_OPTIONS = ["-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=2"
 /** Administrators' folders are not always on the path of a user's shell. */
 const ADMIN_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
 
-const isDebian = (): boolean =>
-  existsSync("/etc/os-release") && /^ID=("?)debian\1$/m.test(readFileSync("/etc/os-release", "utf8"))
+/** Whether this machine is a Debian, not one of the distributions made from it. */
+export const isDebian = (osRelease = "/etc/os-release"): boolean =>
+  existsSync(osRelease) && /^ID=("?)debian\1$/m.test(readFileSync(osRelease, "utf8"))
 
 /** Whether packages can be installed here without asking anybody. */
 export const isDebianRoot = (): boolean => process.getuid?.() === 0 && isDebian()

@@ -3,7 +3,7 @@ import { RUNTIMES, type Runtime } from "../../core/runtime/catalogue.ts"
 import { isDebianRoot } from "./debian.ts"
 import { callEngine, progressError } from "./engineClient.ts"
 import type { FoundEngine } from "./engine.ts"
-import type { Outcome, Reporter } from "./outcome.ts"
+import { type Outcome, type Reporter, reasonOf } from "./outcome.ts"
 import { buildImage, type Recipe } from "./rootfs.ts"
 import { smokeTest } from "./smoke.ts"
 
@@ -65,7 +65,7 @@ const pull = async (engine: FoundEngine, image: string, timeoutMs: number): Prom
   try {
     return progressError(await callEngine(engine.address, { method: "POST", path: "/images/create", query, timeoutMs }))
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return reasonOf(error)
   }
 }
 

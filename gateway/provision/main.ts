@@ -1,11 +1,8 @@
 #!/usr/bin/env node
 import { join } from "node:path"
-import { findDocker, provideEngine } from "./engine.ts"
-import { imagesPresent, provideImages } from "./images.ts"
-import { underLock } from "./lock.ts"
-import { findNats, provideNats, serves } from "./nats.ts"
-import { isThere, type Outcome, type Reporter } from "./outcome.ts"
-import { type ProvisionRequest, parseRequest, required } from "./request.ts"
+import type { Reporter } from "./outcome.ts"
+import { provideUnderLock } from "./provide.ts"
+import { parseRequest, required } from "./request.ts"
 import { stateDir } from "./stateDir.ts"
 
 /**
@@ -26,48 +23,14 @@ const reporter = (json: boolean): Reporter => ({
   },
 })
 
-/** Whether a glance shows that nothing is to be done; then nobody needs to wait for a lock. */
-const isComplete = async (request: ProvisionRequest): Promise<boolean> => {
-  if (request.runtimes.length > 0) {
-    const engine = await findDocker()
-    if (engine === null || !(await imagesPresent(engine, request.runtimes))) return false
-  }
-  if (request.nats.length === 0) return true
-  const servers = await findNats()
-  return request.nats.every((series) => servers.some((server) => serves(series, server)))
-}
-
-const provide = async (
-  request: ProvisionRequest,
-  report: Reporter,
-): Promise<readonly (Outcome & { readonly strict: boolean })[]> => {
-  const outcomes: (Outcome & { readonly strict: boolean })[] = []
-  if (request.runtimes.length > 0) {
-    const [outcome, engine] = await provideEngine(report)
-    report.outcome(outcome)
-    const images = engine === null ? [] : await provideImages(engine, request.runtimes, report)
-    outcomes.push(...[outcome, ...images].map((each) => ({ ...each, strict: request.strict.docker })))
-  }
-  for (const series of request.nats) {
-    const outcome = await provideNats(series, report)
-    report.outcome(outcome)
-    outcomes.push({ ...outcome, strict: request.strict.nats })
-  }
-  return outcomes
-}
-
 const main = async (): Promise<number> => {
   const request = parseRequest(process.argv.slice(2), required())
   if (typeof request === "string") {
     process.stderr.write(`provision: ${request}\n`)
     return 2
   }
-  const report = reporter(request.json)
-  const work = () => provide(request, report)
-  const onWait = () => report.note("waiting for another provision to end")
-  const lockFile = join(stateDir(), "provision.lock")
-  const outcomes = (await isComplete(request)) ? await work() : await underLock(lockFile, LOCK_WAIT_MS, onWait, work)
-  const ok = outcomes.every((outcome) => isThere(outcome) || !outcome.strict)
+  const lock = { file: join(stateDir(), "provision.lock"), waitMsMax: LOCK_WAIT_MS }
+  const { ok, outcomes } = await provideUnderLock(request, reporter(request.json), lock)
   if (request.json) {
     const steps = outcomes.map(({ what, status, detail }) => ({ what, status, detail }))
     process.stdout.write(`${JSON.stringify({ ok, steps })}\n`)

@@ -12,6 +12,9 @@ export interface Outcome {
 
 export const isThere = (outcome: Outcome): boolean => outcome.status === "present" || outcome.status === "made"
 
+/** What was thrown, for an outcome's detail. */
+export const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
+
 /** Hears of every outcome and of what is going on in between. */
 export interface Reporter {
   readonly note: (line: string) => void
