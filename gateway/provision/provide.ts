@@ -8,12 +8,15 @@ import type { ProvisionRequest } from "./request.ts"
 
 const DOCKER = "docker engine and images"
 
+/** Whether an engine and all images are there. An engine that answers nonsense shows none; getting them says why. */
+const hasImages = async (runtimes: readonly string[]): Promise<boolean> => {
+  const engine = await findDocker()
+  return engine !== null && (await imagesPresent(engine, runtimes).catch(() => false))
+}
+
 /** Whether a glance shows that nothing is to be done; then nobody needs to wait for a lock. */
 const isComplete = async (request: ProvisionRequest): Promise<boolean> => {
-  if (request.runtimes.length > 0) {
-    const engine = await findDocker()
-    if (engine === null || !(await imagesPresent(engine, request.runtimes))) return false
-  }
+  if (request.runtimes.length > 0 && !(await hasImages(request.runtimes))) return false
   if (request.nats.length === 0) return true
   const servers = await findNats()
   return request.nats.every((series) => servers.some((server) => serves(series, server)))
@@ -22,15 +25,18 @@ const isComplete = async (request: ProvisionRequest): Promise<boolean> => {
 /** Finds or gets the engine and its images. Never rejects. */
 const provideDocker = async (runtimes: readonly string[], report: Reporter): Promise<readonly Outcome[]> => {
   if (runtimes.length === 0) return []
+  const outcomes: Outcome[] = []
   try {
     const [outcome, engine] = await provideEngine(report)
     report.outcome(outcome)
-    return engine === null ? [outcome] : [outcome, ...(await provideImages(engine, runtimes, report))]
+    outcomes.push(outcome)
+    if (engine !== null) outcomes.push(...(await provideImages(engine, runtimes, report)))
   } catch (error) {
     const outcome: Outcome = { what: DOCKER, status: "failed", detail: reasonOf(error) }
     report.outcome(outcome)
-    return [outcome]
+    outcomes.push(outcome)
   }
+  return outcomes
 }
 
 interface Provided {

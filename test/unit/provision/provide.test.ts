@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
@@ -15,7 +16,7 @@ const request = (strict: boolean): ProvisionRequest => ({
   strict: { docker: false, nats: strict },
 })
 
-describe("getting a broker", () => {
+describe("provisioning that nobody insists on", () => {
   let folder = ""
   let reported: Outcome[] = []
   const report = { note: () => undefined, outcome: (outcome: Outcome) => void reported.push(outcome) }
@@ -62,7 +63,7 @@ esac`,
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it("is missing, and no more than that, where the state folder cannot be written", async () => {
+  it("has a broker missing, and no more than that, where the state folder cannot be written", async () => {
     plantApt("exit 0")
     writeFileSync(join(folder, "state"), "no folder")
     const outcomes = await provideNats(["newest", "2.10"], report, osRelease("debian"))
@@ -121,7 +122,7 @@ esac`,
         writeFileSync(lock, `${process.pid}\n`)
       },
     ],
-  ])("is missing where the lock %s, and a failure only for who asked for it", async (_, spoil) => {
+  ])("has brokers missing where the lock %s, and a failure only for who asked for it", async (_, spoil) => {
     const lock = join(folder, "locks", "provision.lock")
     spoil(lock)
     for (const strict of [false, true]) {
@@ -136,11 +137,45 @@ esac`,
     }
   })
 
-  it("is there without the lock where one of the two is there already", async () => {
+  it("finds the broker that is there without the lock that another would need", async () => {
     plant("nats-server", "echo 'nats-server: v2.11.0'")
     writeFileSync(join(folder, "locks"), "no folder")
     const lock = { file: join(folder, "locks", "provision.lock"), waitMsMax: 0 }
     const { outcomes } = await provideUnderLock(request(false), report, lock)
     expect(outcomes.map(({ status }) => status)).toEqual(["present", "missing"])
+  })
+
+  it("says of the engine, too, that it is missing where there is no lock to get one under", async () => {
+    vi.stubEnv("DOCKER_HOST", `unix://${join(folder, "no.sock")}`)
+    writeFileSync(join(folder, "locks"), "no folder")
+    const lock = { file: join(folder, "locks", "provision.lock"), waitMsMax: 0 }
+    const wanted = { ...request(false), runtimes: ["python"], nats: [] }
+    expect(await provideUnderLock(wanted, report, lock)).toEqual({
+      ok: true,
+      outcomes: [{ what: "docker engine and images", status: "missing", detail: expect.stringContaining("locks") }],
+    })
+    const strict = { docker: true, nats: false }
+    expect(await provideUnderLock({ ...wanted, strict }, report, lock)).toMatchObject({ ok: false })
+  })
+
+  it("goes on past an engine that answers nonsense, and fails for who asked for one", async () => {
+    const engine = createServer((asked, reply) => reply.end(asked.url === "/version" ? '{"Version":"1"}' : "<html>"))
+    await new Promise<void>((resolve) => engine.listen(join(folder, "engine.sock"), resolve))
+    try {
+      vi.stubEnv("DOCKER_HOST", `unix://${join(folder, "engine.sock")}`)
+      const lock = { file: join(folder, "locks", "provision.lock"), waitMsMax: 0 }
+      for (const docker of [false, true]) {
+        const wanted = { ...request(false), runtimes: ["python"], nats: [], strict: { docker, nats: false } }
+        const { ok, outcomes } = await provideUnderLock(wanted, report, lock)
+        expect(outcomes.map(({ what, status }) => [what, status])).toEqual([
+          ["docker engine", "present"],
+          ["docker engine and images", "failed"],
+        ])
+        expect(ok).toBe(!docker)
+      }
+      expect(reported).toHaveLength(4)
+    } finally {
+      engine.close()
+    }
   })
 })
