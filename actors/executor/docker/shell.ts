@@ -12,8 +12,9 @@ import { createOptions } from "./profile.ts"
  *
  *   SH1. Asked once per image id: who asks meanwhile shares the probe, and what it found is remembered.
  *   SH2. Only a container that is still there has answered. One that vanished says nothing, so the next one asks again.
- *   SH3. A shell that does not answer in its time is none: that is the image's doing and says nothing about the engine. It
- *        is not remembered, and nor is what a shell said that was killed.
+ *   SH3. A shell that does not answer in its time, or is killed, says nothing at first: its host may be overloaded, or have
+ *        slept. The second time in a row it is none: that is the image's doing and says nothing about the engine. It is not
+ *        remembered, so that an answer still counts.
  *   SH4. A probe bears its worker's name: no other worker's is in its way, and what a crash left is swept as any place is.
  */
 const NEEDED = "command -v tar && command -v rm && command -v sleep"
@@ -38,12 +39,8 @@ export interface ShellProbe {
   readonly isUnderWay: (name: string) => boolean
 }
 
-interface Answer {
-  readonly hasShell: boolean
-  readonly lasts: boolean
-}
-
-const NO_SHELL: Answer = { hasShell: false, lasts: true }
+/** `none`: it did not answer in its time, or was killed. */
+type Answer = "shell" | "noShell" | "none"
 
 /** What it needs of the executor's context. */
 interface ProbeDeps {
@@ -81,11 +78,14 @@ const answerOf = ({ clock, engine, inspect }: ProbeDeps, name: string): Effect.E
   })
   const end = engine.call<unknown>(WAIT, (abortSignal) => container.wait({ abortSignal }), { 404: () => null })
   return Effect.gen(function* () {
-    if (!(yield* start)) return NO_SHELL
+    if (!(yield* start)) return "noShell"
     yield* Effect.raceFirst(end, clock.sleep(PROBE_MS_MAX))
     const state = (yield* inspect(name))?.State
-    if (state?.Status === "running") return { hasShell: false, lasts: false }
-    if (state?.Status === "exited") return { hasShell: state.ExitCode === 0, lasts: state.ExitCode <= STATUS_MAX }
+    if (state?.Status === "running") return "none"
+    if (state?.Status === "exited") {
+      if (state.ExitCode > STATUS_MAX) return "none"
+      return state.ExitCode === 0 ? "shell" : "noShell"
+    }
     return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `${name} is gone before it has answered`))
   })
 }
@@ -93,6 +93,8 @@ const answerOf = ({ clock, engine, inspect }: ProbeDeps, name: string): Effect.E
 export function makeShellProbe(deps: ProbeDeps): ShellProbe {
   const { engine, remove } = deps
   const known = new Map<string, boolean>()
+  /** Ids of images whose last probe had no answer. */
+  const silent = new Set<string>()
   const underWay = new Map<string, Shared>()
 
   const probe = (image: ImageFacts, name: string, input: ProbeInput): Effect.Effect<boolean, BerthError> => {
@@ -103,9 +105,15 @@ export function makeShellProbe(deps: ProbeDeps): ShellProbe {
     return Effect.gen(function* () {
       yield* remove(name)
       yield* make
-      const { hasShell, lasts } = yield* answerOf(deps, name)
-      if (lasts) known.set(image.id, hasShell)
-      return hasShell
+      const answer = yield* answerOf(deps, name)
+      if (answer === "none") {
+        if (silent.has(image.id)) return false
+        silent.add(image.id)
+        return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", `the shell of ${image.id} did not answer`))
+      }
+      silent.delete(image.id)
+      known.set(image.id, answer === "shell")
+      return answer === "shell"
     }).pipe(Effect.ensuring(Effect.ignore(remove(name))))
   }
 

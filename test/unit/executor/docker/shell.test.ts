@@ -14,7 +14,7 @@ afterEach(async () => {
 })
 
 const IMAGE = { id: `sha256:${"a".repeat(64)}`, digest: "", volumes: [], env: [], shellKnown: false }
-const nameFor = (worker: string): string => `berth-probe-c-${worker}-${"a".repeat(24)}`
+const nameFor = (worker: string, imageId = IMAGE.id): string => `berth-probe-c-${worker}-${imageId.slice(7, 31)}`
 const NAME = nameFor("w")
 
 const shellsOf = (options: Partial<DockerOptions>) => makeContext(options as DockerOptions).shells
@@ -27,8 +27,8 @@ const scene = async () => {
   const guard: DockerOptions["guard"] = (_call, run) =>
     Effect.tapError(run, (error) => Effect.sync(() => failures.push(error)))
   const shells = shellsOf({ engine: engine.host, guard, clock })
-  const ask = (worker = "w") =>
-    Effect.runFork(shells.hasShell(IMAGE, { cluster: "c", worker, runtime: "runc", apparmor: false }))
+  const ask = (worker = "w", image = IMAGE) =>
+    Effect.runFork(shells.hasShell(image, { cluster: "c", worker, runtime: "runc", apparmor: false }))
   const waited = (name = NAME) => until(() => engine.asked.at(-1) === `wait ${name}`, `a wait for ${name}`)
   const count = (verb: string) => engine.asked.filter((one) => one.startsWith(`${verb} `)).length
   return { ask, clock, count, engine, failures, shells, waited }
@@ -93,31 +93,48 @@ describe("SH2: a container that vanished", () => {
 })
 
 describe("SH3: a shell that does not answer", () => {
-  it("in its time is none, which the layers around the engine never hear of, and nobody remembers", async () => {
+  it("in its time says nothing at first, and is none the second time, which the layers around the engine never hear of", async () => {
     const { ask, clock, engine, failures, waited } = await scene()
-    const slow = ask()
+    const slow = [ask(), ask()]
     await waited()
     await clock.advance(29_999)
-    expect(slow.pollUnsafe()).toBeUndefined()
+    for (const one of slow) expect(one.pollUnsafe()).toBeUndefined()
     await clock.advance(1)
-    expect(await answerTo(slow)).toBe(false)
-    expect([failures, engine.names()]).toEqual([[], []])
+    for (const one of slow) expect((await failureTo(one)).code).toBe("BACKEND_UNAVAILABLE")
     const again = ask()
     await waited()
+    await clock.advance(30_000)
+    expect(await answerTo(again)).toBe(false)
+    expect([failures, engine.names()]).toEqual([[], []])
+    const third = ask()
+    await waited()
     engine.end(NAME, 0)
-    expect(await answerTo(again)).toBe(true)
+    expect(await answerTo(third)).toBe(true)
   })
 
-  it("because it was killed is none, for once", async () => {
+  it("because it was killed says nothing at first, and is none, for once, the second time", async () => {
     const { ask, engine, waited } = await scene()
-    for (const [exitCode, answer] of [
-      [137, false],
-      [0, true],
-    ] as const) {
+    const askedUntil = async (exitCode: number) => {
       const asking = ask()
       await waited()
       engine.end(NAME, exitCode)
-      expect(await answerTo(asking)).toBe(answer)
+      return asking
+    }
+    const error = await failureTo(await askedUntil(137))
+    expect([error.code, error.retryable]).toEqual(["BACKEND_UNAVAILABLE", true])
+    expect(await answerTo(await askedUntil(137))).toBe(false)
+    expect(await answerTo(await askedUntil(0))).toBe(true)
+  })
+
+  it("is counted for each image by itself", async () => {
+    const { ask, engine, waited } = await scene()
+    const other = { ...IMAGE, id: `sha256:${"b".repeat(64)}` }
+    for (const image of [IMAGE, other]) {
+      const name = nameFor("w", image.id)
+      const asking = ask("w", image)
+      await waited(name)
+      engine.end(name, 137)
+      expect((await failureTo(asking)).code).toBe("BACKEND_UNAVAILABLE")
     }
   })
 })
