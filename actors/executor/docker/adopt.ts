@@ -49,17 +49,23 @@ export const adoptPlace = (
     )
   })
 
-/** EX8. Waits until the program is fed: before that a container cannot go on without us. */
-export const detachPlace = (ctx: Context, place: Placement): Effect.Effect<void, BerthError> =>
+/**
+ * EX8. Waits until the program is fed: before that a container cannot go on without us. One that a later attempt of this
+ * process has adopted is that one's.
+ */
+export const detachPlace = (ctx: Context, job: Job, place: Placement): Effect.Effect<void, BerthError> =>
   Effect.gen(function* () {
-    const live = ctx.live.of(yield* placeId(place))
+    const id = yield* placeId(place)
+    const live = ctx.live.of(id)
     const fed = yield* Effect.raceFirst(
       Effect.as(Latch.await(live.fed), true),
       Effect.as(ctx.options.clock.sleep(FEED_WAIT_MS), false),
     )
+    if (live.job !== null && live.job !== job) return
     const isLeft = fed || Latch.isOpen(live.ended)
     if (isLeft) live.detached = true
     live.close()
+    ctx.live.forget(id)
     if (!isLeft)
       return yield* Effect.fail(berthError("BACKEND_UNAVAILABLE", "the program could not be fed in time to be left"))
   })

@@ -58,7 +58,7 @@ export function dockerExecutor(options: DockerOptions): DockerExecutor {
     },
     pause: (place) => Effect.flatMap(placeId(place), (id) => pausePlace(ctx, id)),
     unpause: (place) => Effect.flatMap(placeId(place), (id) => unpausePlace(ctx, id)),
-    detach: (_job, place) => detachPlace(ctx, place),
+    detach: (job, place) => detachPlace(ctx, job, place),
     places: (workers) => findPlaces(ctx, workers),
   }
 }

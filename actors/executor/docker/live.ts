@@ -1,11 +1,13 @@
 import { Latch } from "effect"
-import type { StopMode } from "../../../core/ports/executor.ts"
+import type { Job, StopMode } from "../../../core/ports/executor.ts"
 import type { Plan } from "./plan.ts"
 
 /** What this process knows about a container that it runs, adopts or was asked to stop. */
 export interface Live {
   /** As decided by `create`; null for a container that a predecessor made. */
   plan: Plan | null
+  /** Whose program it is: the last that ran or adopted it here. */
+  job: Job | null
   /** The first wish to stop that reached it; `kill` replaces a gentler one. */
   stop: StopMode | null
   /** True once the program was told to end; it is told once. */
@@ -23,7 +25,7 @@ export interface Live {
   close: () => void
 }
 
-/** By container id. Entries live from the first use until `remove`, so their number is that of the worker's slots. */
+/** By container id. Entries live from the first use until `remove` or `detach`, so their number is that of the worker's slots. */
 export class LiveContainers {
   readonly #byId = new Map<string, Live>()
 
@@ -32,6 +34,7 @@ export class LiveContainers {
     if (known !== undefined) return known
     const fresh: Live = {
       plan: null,
+      job: null,
       stop: null,
       told: false,
       killed: false,

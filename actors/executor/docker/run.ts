@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream"
-import { Effect, Latch, Exit as Outcome, type Scope } from "effect"
+import { Effect, Fiber, Latch, Exit as Outcome, type Scope } from "effect"
 import { type BerthError, berthError } from "../../../core/errors.ts"
 import type { AttemptSink, Exit, Job, Placement } from "../../../core/ports/executor.ts"
 import type { OutputStream } from "../../../core/words.ts"
@@ -14,7 +14,7 @@ import type { Live } from "./live.ts"
 import { nonceOf } from "./names.ts"
 import { DEFAULTS } from "./options.ts"
 import { feedFor, type Plan } from "./plan.ts"
-import { gone, settle, type Watch } from "./settle.ts"
+import { gone, inspectPatiently, settle, type Watch } from "./settle.ts"
 import { stopPlace } from "./stop.ts"
 import { uidOf } from "./uids.ts"
 
@@ -40,7 +40,14 @@ export const placeId = (place: Placement): Effect.Effect<string, BerthError> =>
     ? Effect.fail(berthError("INTERNAL", "a container's id is missing from its placement"))
     : Effect.succeed(place.containerId)
 
-/** EX8. Who detaches waits for the feed: a run that is interrupted in it leaves its stream to `detach`, or to `remove`. */
+interface Attached {
+  readonly socket: Duplex
+  readonly stream: EngineStream
+  /** Null until it has begun. */
+  feed: Fiber.Fiber<void> | null
+}
+
+/** EX8. Who detaches waits for the feed: a run that is interrupted in it leaves its stream open until the feed has ended. */
 const attach = (ctx: Context, id: string, live: Live, feeds: boolean) => {
   const options = { stream: true, stdin: feeds, stdout: true, stderr: true, hijack: true }
   const asked = ctx.engine.call<Effect.Effect<Duplex, BerthError>>(
@@ -52,13 +59,14 @@ const attach = (ctx: Context, id: string, live: Live, feeds: boolean) => {
   const owned = Effect.map(Effect.flatten(asked), (socket) => {
     const stream = new EngineStream(socket)
     live.close = () => stream.close()
-    return { socket, stream }
+    const attached: Attached = { socket, stream, feed: null }
+    return attached
   })
-  return Effect.acquireRelease(owned, ({ stream }, ended) =>
-    Effect.sync(() => {
-      if (!Outcome.hasInterrupts(ended) || Latch.isOpen(live.fed)) stream.close()
-    }),
-  )
+  return Effect.acquireRelease(owned, ({ feed, stream }, ended) => {
+    const close = Effect.sync(() => stream.close())
+    if (feed === null || !Outcome.hasInterrupts(ended)) return close
+    return Effect.asVoid(Effect.forkDetach(Effect.andThen(Fiber.await(feed), close)))
+  })
 }
 
 /** A container that somebody removed meanwhile is lost, which says nothing about its image. */
@@ -84,14 +92,14 @@ const guardDeadline = (ctx: Context, job: Job, id: string, bootstrapped: boolean
     Effect.ignore(stopPlace(ctx, job, id, "deadline")),
   )
 
-/** RU4. Forked when the container runs; ends with the run. */
+/** RU4. Forked when the container runs; ends with the run. What an engine that is away did to it is no time limit of the user's. */
 const guardBegin = (ctx: Context, job: Job, id: string, live: Live): Effect.Effect<void> =>
-  Effect.andThen(
-    ctx.options.clock.sleep(job.spec.timeoutMs + BEGIN_SLACK_MS),
-    Effect.suspend(() =>
-      live.beganMonoMs === null ? Effect.ignore(stopPlace(ctx, job, id, "deadline")) : Effect.void,
-    ),
-  )
+  Effect.gen(function* () {
+    yield* ctx.options.clock.sleep(job.spec.timeoutMs + BEGIN_SLACK_MS)
+    if (live.beganMonoMs !== null) return
+    const found = yield* inspectPatiently(ctx, id)
+    if (found?.State.Running === true && live.beganMonoMs === null) yield* stopPlace(ctx, job, id, "deadline")
+  }).pipe(Effect.ignore)
 
 /** Everything that both `run` and `adopt` do around listening. */
 export const watched = <A>(
@@ -99,18 +107,28 @@ export const watched = <A>(
   input: { readonly job: Job; readonly id: string; readonly live: Live; readonly bootstrapped: boolean },
   follow: (onBegan: () => void) => Effect.Effect<A, BerthError, Scope.Scope>,
 ): Effect.Effect<A, BerthError> => {
+  const { job, live } = input
   const began = Latch.makeUnsafe(false)
+  // An earlier attempt of this process may have had it: what ended with that one goes on with this one.
+  live.job = job
+  Latch.closeUnsafe(live.ended)
   const onBegan = () => {
-    input.live.beganMonoMs ??= ctx.options.clock.monoMs()
+    live.beganMonoMs ??= ctx.options.clock.monoMs()
     Latch.openUnsafe(began)
   }
-  const limit = Effect.andThen(Latch.await(began), guardDeadline(ctx, input.job, input.id, input.bootstrapped))
+  const limit = Effect.andThen(Latch.await(began), guardDeadline(ctx, job, input.id, input.bootstrapped))
   return Effect.scoped(
     Effect.gen(function* () {
       yield* Effect.forkScoped(limit)
       return yield* follow(onBegan)
     }),
-  ).pipe(Effect.ensuring(Effect.sync(() => Latch.openUnsafe(input.live.ended))))
+  ).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        if (live.job === job) Latch.openUnsafe(live.ended)
+      }),
+    ),
+  )
 }
 
 const planOfRun = (ctx: Context, job: Job, live: Live): Effect.Effect<Plan, BerthError> =>
@@ -133,21 +151,21 @@ export const runPlace = (
     return yield* watched(ctx, { job, id, live, bootstrapped }, (onBegan) =>
       Effect.gen(function* () {
         if (live.stop !== null) return bareExitOf({ status: 0, oomKilled: false, wallMs: null }, live.stop, job.spec)
-        const { socket, stream } = yield* attach(ctx, id, live, bootstrapped)
+        const attached = yield* attach(ctx, id, live, bootstrapped)
         yield* start(ctx, id)
         yield* Effect.forkScoped(guardBegin(ctx, job, id, live))
         if (bootstrapped) {
           const parts = feedFor(job, plan, { nonce, uid, holdMs: ctx.options.holdMs ?? DEFAULTS.holdMs, secrets })
           // A feed that breaks is told by the bootstrap, which then runs nothing.
-          yield* Effect.forkDetach(
+          attached.feed = yield* Effect.forkDetach(
             Effect.ensuring(
-              Effect.ignore(feedAll(socket, parts, ctx.options.halfFed)),
+              Effect.ignore(feedAll(attached.socket, parts, ctx.options.halfFed)),
               Effect.sync(() => Latch.openUnsafe(live.fed)),
             ),
           )
         } else Latch.openUnsafe(live.fed)
         const listener = new Listener({ nonce, sink, onBegan, from: NONE, bootstrapped, source: "attached" })
-        const heard = yield* listener.listen(stream)
+        const heard = yield* listener.listen(attached.stream)
         const watch: Watch = {
           job,
           containerId: id,
