@@ -152,10 +152,11 @@ export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptS
     deps.metrics.lost("infrastructure")
   })
 
-  /** Somebody who adopted our place owns it now; everything else of ours goes away (AT4). */
+  /** Somebody who adopted our place owns it now, and must not wait for what we still hold of it; all else of ours goes away (AT4). */
   const remove = Effect.fnUntraced(function* (place: Placement) {
     yield* hit("remove.beforeContainer")
-    if (overtaken && (yield* isAdoptedByAnother(deps, held, place))) return
+    if (overtaken && (yield* isAdoptedByAnother(deps, held, place)))
+      return yield* Effect.ignore(executor.detach(job, place))
     yield* executor.remove(job, place)
   })
 

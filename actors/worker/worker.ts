@@ -76,7 +76,7 @@ export const makeWorker = (options: WorkerOptions): Effect.Effect<Worker, BerthE
       onDone: letGo,
       onCrash: (taskId, error) => {
         options.onCrash(taskId, error)
-        const handedBack = handBack(deps, options.name, taskId)
+        const handedBack = handBack(deps, options.name, taskId, hands.get(taskId)?.held ?? null)
         Effect.runFork(
           Effect.forkIn(
             Effect.ensuring(

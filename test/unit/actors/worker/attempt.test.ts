@@ -166,6 +166,21 @@ describe("when another epoch has taken over (AT4)", () => {
     expect(rig.crashes).toEqual([])
   })
 
+  it.each([
+    ["its streams are let go of, for whoever adopted it", null],
+    ["an engine that does not let go of them keeps no slot", down],
+  ])("of a place that was adopted: %s", async (_what, failure) => {
+    const rig = await rigged()
+    rig.executor.failWith("detach", failure)
+    await rig.start("t1")
+    const program = await rig.executor.run1("t1")
+    await rig.run(rig.turns.turn("t1", adopt))
+    program.exit()
+    await rig.untilIdle()
+    expect(rig.executor.calls.slice(-1)).toEqual(["detach t1"])
+    expect(rig.executor.calls).not.toContain("remove t1")
+  })
+
   it.each(["before its program began", "while its program runs"])(
     "one that the leader ended %s lets go of its slot, and its place goes away, though nothing of it returns",
     async (when) => {
@@ -245,7 +260,7 @@ describe("when a step of ours has a defect", () => {
     expect(await rig.untilRest("t2")).toMatchObject({ status: "completed" })
   })
 
-  it("that keeps the end from being recorded: the attempt crashes, the task waits again, and its place is free to be swept", async () => {
+  it("that keeps the end from being recorded: the attempt crashes, the task waits again, and its place is removed", async () => {
     const rig = await rigged()
     await rig.start("t1")
     const program = await rig.executor.run1("t1")
@@ -259,6 +274,7 @@ describe("when a step of ours has a defect", () => {
     })
     await rig.untilIdle()
     expect([rig.crashes, rig.worker.ownsPlace("c-t1-1")]).toEqual([["t1"], false])
+    expect(rig.executor.containers.size).toBe(0)
   })
 
   it("a crash of an attempt that somebody else has taken over changes nothing", async () => {
@@ -266,7 +282,14 @@ describe("when a step of ours has a defect", () => {
     await rig.start("t1")
     const program = await rig.executor.run1("t1")
     await rig.run(
-      rig.turns.turn("t1", { type: "adopt", epoch: 1, worker: "w2", containerId: "c", overdueMs: 1, nowMs: AT_MS }),
+      rig.turns.turn("t1", {
+        type: "adopt",
+        epoch: 1,
+        worker: "w2",
+        containerId: "c-t1-1",
+        overdueMs: 1,
+        nowMs: AT_MS,
+      }),
     )
     rig.fail("appendOutput", { type: "refused", times: 9, error: berthError("STORE_CORRUPT", "damaged") })
     await program.print("x")
@@ -274,6 +297,8 @@ describe("when a step of ours has a defect", () => {
     await until(() => rig.crashes.length === 1)
     await rig.untilIdle()
     expect((await rig.state("t1")).holder).toMatchObject({ worker: "w2", epoch: 2 })
+    expect(rig.executor.calls.slice(-1)).toEqual(["detach t1"])
+    expect(rig.executor.containers.has("c-t1-1")).toBe(true)
   })
 
   it("the store being away meanwhile, the task is handed back when it answers", async () => {
