@@ -56,9 +56,12 @@ export const makeSharedFeed = (options: SharedFeedOptions): Effect.Effect<Shared
       entry: decode(seq, subject, bytes),
       bytes: bytes.byteLength,
     })
+    /** SF2: each time from where the window's head is by then. */
     const fill = (tail: Tail): Effect.Effect<void> =>
-      Stream.runForEach(logFeed({ link, clock, stream, decode: kept }, tail.head), (batch) =>
-        Effect.sync(() => tail.push(batch)),
+      Effect.suspend(() =>
+        Stream.runForEach(logFeed({ link, clock, stream, decode: kept }, tail.head), (batch) =>
+          Effect.sync(() => tail.push(batch)),
+        ),
       ).pipe(
         Effect.catch((error) => {
           if (error.retryable) return clock.sleep(AGAIN_MS)

@@ -3,13 +3,15 @@ import type { Consumer, ConsumerMessages } from "@nats-io/jetstream"
 import { Effect, Stream } from "effect"
 import { describe, expect, it, vi } from "vitest"
 import { berthError } from "../../../core/errors.ts"
+import type { LogEntry, LogRecord } from "../../../core/record.ts"
 import { logFeed } from "../../../store/jetstream/feed.ts"
 import { Arrivals } from "../../../store/jetstream/feedConsumer.ts"
+import { makeSharedFeed } from "../../../store/jetstream/sharedFeed.ts"
 import type { Link } from "../../../store/jetstream/link.ts"
 import { liveClock, manualClock } from "../../support/clock.ts"
 
 /** A log of so many messages, whose consumers bring nothing beyond what `brings` says, one entry for each that is made. */
-const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[]) => {
+const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[], outages = 0) => {
   const begun: number[] = []
   const stopped: number[] = []
   const ended: number[] = []
@@ -37,7 +39,10 @@ const linkOf = (count: number, brings: readonly (readonly number[] | "refused")[
   const link = {
     js: { consumers },
     ask: (_: string, question: () => Promise<unknown>) => Effect.tryPromise({ try: question, catch: (error) => error }),
-    firstAfter: (_: string, __: string, seq: number) => Effect.succeed(seq < count ? message(seq + 1) : null),
+    firstAfter: (_: string, __: string, seq: number) =>
+      outages-- > 0
+        ? Effect.fail(berthError("STORE_UNAVAILABLE", "the log has no leader"))
+        : Effect.succeed(seq < count ? message(seq + 1) : null),
   }
   return { link: link as unknown as Link, begun, stopped, ended }
 }
@@ -50,6 +55,21 @@ const read = (link: Link, entries: number): Promise<readonly number[]> =>
       Effect.scoped,
     ),
   )
+
+describe("a feed that readers share", () => {
+  it("SF2 goes on where it was when the log could not be asked for a while, and begins nothing anew", async () => {
+    const { begun, link } = linkOf(3, [[1, 2], [3]], 1)
+    const decode = (seq: number): LogEntry => ({ seq, subject: "s", record: {} as LogRecord })
+    const seen = await Effect.runPromise(
+      Effect.gen(function* () {
+        const shared = yield* makeSharedFeed({ link, clock: liveClock, stream: "log", head: Effect.succeed(0), decode })
+        return yield* shared.after(0).pipe(Stream.flattenIterable, Stream.take(3), Stream.runCollect)
+      }).pipe(Effect.scoped),
+    )
+    expect(seen.map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(begun).toEqual([1, 3])
+  })
+})
 
 describe("a feed", () => {
   it("F5 F1 reads one by one what a consumer that fell silent does not bring, and each entry once when it does", async () => {
