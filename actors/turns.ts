@@ -42,6 +42,13 @@ export class Turns extends Context.Service<
   }
 >()("actors/Turns") {}
 
+/** A turn was refused because somebody else has decided meanwhile: another holds the task, it has ended, or it is gone. */
+export const isOvertaken = (error: BerthError): boolean => error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
+
+/** Nothing is left to do for who was overtaken. */
+export const unlessOvertaken = (turned: Effect.Effect<void, BerthError>): Effect.Effect<void, BerthError> =>
+  Effect.catchIf(turned, isOvertaken, () => Effect.void)
+
 export const turnsLayer: Layer.Layer<Turns, never, EventLog | Signals | Random> = Layer.effect(
   Turns,
   Effect.gen(function* () {

@@ -21,7 +21,7 @@ import type { ReadModel } from "../../core/ports/readModel.ts"
 import type { Workers } from "../../core/ports/workers.ts"
 import type { TaskState } from "../../core/task/state.ts"
 import { WORKER_LEASES, workerLeaseData, workerOfLease } from "../../core/workerLease.ts"
-import type { Turns } from "../turns.ts"
+import { type Turns, unlessOvertaken } from "../turns.ts"
 import { Holdings, type Loss } from "./holdings.ts"
 
 /** Looks per lease; a lost worker is noticed so much later at most. */
@@ -67,11 +67,7 @@ const lose = (deps: LossWatchDeps, { loss: { cause, message }, state }: Lost): E
       jitter01: deps.random.next01(),
     })
     deps.onTaskLost(state.id, message)
-  }).pipe(
-    Effect.catch((error) =>
-      error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
-    ),
-  )
+  }).pipe(unlessOvertaken)
 
 /** Changes whenever a worker comes, goes, or is revoked. */
 const signatureOf = (all: readonly Lease[]): string =>

@@ -19,7 +19,7 @@ import { type Signals, workerSubject } from "../../core/ports/signals.ts"
 import type { Workers } from "../../core/ports/workers.ts"
 import { holdsSlot, type TaskRow } from "../../core/readmodel/row.ts"
 import { resultWithoutExit } from "../../core/task/outcome.ts"
-import type { Turns } from "../turns.ts"
+import { type Turns, unlessOvertaken } from "../turns.ts"
 import type { Dispatcher } from "./dispatcher.ts"
 import { Silences } from "./silence.ts"
 
@@ -59,11 +59,6 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
     deps.onRepair(taskId, what)
   }
 
-  const ifItStillRuns = (turned: Effect.Effect<void, BerthError>): Effect.Effect<void, BerthError> =>
-    Effect.catch(turned, (error) =>
-      error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
-    )
-
   const loseUnheld = (row: TaskRow, worker: string): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
       const message = `worker ${worker} does not hold it`
@@ -77,7 +72,7 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
         ...chance,
       })
       repaired(row.state.id, message)
-    }).pipe(ifItStillRuns)
+    }).pipe(unlessOvertaken)
 
   const endOverdue = ({ state }: TaskRow, worker: string): Effect.Effect<void, BerthError> =>
     Effect.gen(function* () {
@@ -87,7 +82,7 @@ export const makeReconciler = (deps: ReconcilerDeps): Reconciler => {
       const { epoch, id } = state
       yield* turns.turn(id, { type: "exit", epoch, result, left: true, nowMs, jitter01: deps.random.next01() })
       repaired(id, message)
-    }).pipe(ifItStillRuns)
+    }).pipe(unlessOvertaken)
 
   const checkRunning = Effect.gen(function* () {
     const unheld = new Set<string>()

@@ -2,7 +2,8 @@
  * Leaves a copy of the leader's read model among the blobs now and then, so that a new node need not fold the whole log.
  *
  *   SN1. The manifest is written after its pieces and names them; pieces that it does not name are removed after that, also
- *        those of a leader that was gone before it could finish. Who reads pieces that are just being removed misses one, and folds the log instead.
+ *        those of a leader that was gone before it could finish. Who reads pieces that are just being removed misses one, and
+ *        folds the log instead.
  *   SN2. A snapshot that fails is tried again later, and never ends the term.
  */
 import { Effect } from "effect"

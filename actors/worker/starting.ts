@@ -6,6 +6,7 @@ import { type BerthError, berthError } from "../../core/errors.ts"
 import type { Delivery } from "../../core/ports/queue.ts"
 import { isStartable, leftOn, type TaskState } from "../../core/task/state.ts"
 import { persist } from "../persist.ts"
+import { isOvertaken } from "../turns.ts"
 import type { Entry, Hands } from "./hands.ts"
 import type { WorkerOptions } from "./options.ts"
 import type { Spawn } from "./spawn.ts"
@@ -109,8 +110,7 @@ export const makeAccept = (given: Starting): ((delivery: Delivery) => Effect.Eff
     return start(delivery, entry).pipe(
       Effect.catch((error) => {
         hands.release(taskId)
-        const nothingToStart = error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
-        const settle = nothingToStart ? delivery.ack : Effect.andThen(clock.sleep(REFUSED_PAUSE_MS), delivery.nak)
+        const settle = isOvertaken(error) ? delivery.ack : Effect.andThen(clock.sleep(REFUSED_PAUSE_MS), delivery.nak)
         return settle.pipe(Effect.ignore)
       }),
     )

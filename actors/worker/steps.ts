@@ -9,6 +9,7 @@ import type { AttemptResult } from "../../core/task/result.ts"
 import type { LossCause } from "../../core/task/facts.ts"
 import type { TaskMessage } from "../../core/task/messages.ts"
 import { persist } from "../persist.ts"
+import { isOvertaken } from "../turns.ts"
 import { type Collected, makeArtifactList } from "./artifacts.ts"
 import type { Deps, Held } from "./held.ts"
 
@@ -52,9 +53,6 @@ export interface AttemptSteps {
 }
 
 const NO_PLACE: Placement = { containerId: null, imageDigest: null, policy: null }
-
-/** The machine refused a turn because somebody else holds the task now, or it has ended (AT4). */
-const isOvertaken = (error: BerthError): boolean => error.code === "WRONG_STATE" || error.code === "NOT_FOUND"
 
 export function makeSteps(deps: Deps, held: Held, onBegan: () => void): AttemptSteps {
   const { executor, job, output } = held

@@ -22,7 +22,7 @@ import type { OutputRecord, Seq } from "../../core/record.ts"
 import type { LossCause } from "../../core/task/facts.ts"
 import type { Holder, TaskState } from "../../core/task/state.ts"
 import type { OutputStream } from "../../core/words.ts"
-import type { Turns } from "../turns.ts"
+import { type Turns, unlessOvertaken } from "../turns.ts"
 import type { Worker } from "./worker.ts"
 
 const PAGE_ROWS = 500
@@ -184,9 +184,7 @@ export const takeOver = (deps: TakeoverDeps, isGone: (worker: string) => boolean
           if (holder.worker === worker.name) return goOnWithOurs(state, holder)
           return isGone(holder.worker) ? settle(state, holder) : Effect.void
         }),
-        Effect.catch((error) =>
-          error.code === "WRONG_STATE" || error.code === "NOT_FOUND" ? Effect.void : Effect.fail(error),
-        ),
+        unlessOvertaken,
       )
     for (const taskId of yield* deps.candidates) yield* look(taskId)
   })

@@ -7,6 +7,7 @@ import { type DockerOptions, dockerExecutor } from "../../actors/executor/docker
 import { direct } from "../../actors/executor/stack/layer.ts"
 import { manualClock } from "./clock.ts"
 import { jobOf, recordingSink } from "./executorJob.ts"
+import { programOf } from "./processRig.ts"
 import { noSecrets } from "./secrets.ts"
 import { until } from "./until.ts"
 
@@ -15,17 +16,7 @@ const INFO = { ID: "e", Runtimes: { runc: {} }, DefaultRuntime: "runc", Security
 const RUNNING = { Status: "running", Running: true, ExitCode: 0 }
 export const KILLED = { Status: "exited", Running: false, ExitCode: 137 }
 
-const PROGRAM = {
-  kind: "runtime",
-  runtime: "bash",
-  entry: "main.sh",
-  args: [],
-  env: {},
-  stdin: null,
-  files: [],
-  secrets: [],
-}
-export const FED_JOB = jobOf(PROGRAM as never, "t")
+export const FED_JOB = jobOf(programOf("", { files: [] }), "t")
 export const FED_PLACE = { containerId: "c", imageDigest: null, policy: null }
 
 /** It ends with the test that opened it. */

@@ -9,6 +9,7 @@ import { direct } from "../../../../actors/executor/stack/layer.ts"
 import type { BerthError } from "../../../../core/errors.ts"
 import { manualClock } from "../../../support/clock.ts"
 import { jobOf, recordingSink } from "../../../support/executorJob.ts"
+import { programOf } from "../../../support/processRig.ts"
 import { noSecrets } from "../../../support/secrets.ts"
 import { until } from "../../../support/until.ts"
 
@@ -72,17 +73,7 @@ const scene = async () => {
   return { clock, executor: dockerExecutor(options as DockerOptions), held }
 }
 
-const PROGRAM = {
-  kind: "runtime",
-  runtime: "bash",
-  entry: "main.sh",
-  args: [],
-  env: {},
-  stdin: null,
-  files: [],
-  secrets: [],
-}
-const job = jobOf(PROGRAM as never, "t", { artifacts: true })
+const job = jobOf(programOf("", { files: [] }), "t", { artifacts: true })
 const place = { containerId: "c", imageDigest: null, policy: null }
 const NONE = { stdout: 0, stderr: 0 }
 
